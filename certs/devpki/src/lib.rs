@@ -1,0 +1,1 @@
+//! Development certificate hierarchies.
