@@ -1,1 +1,8 @@
-//! The exchange core.
+//! The exchange core of Tongban. `manual` explains the design; the floors of the house are listed
+//! there, and `tests/architecture.rs` holds them up.
+
+// floor 1: vocabulary
+pub mod id;
+pub mod limits;
+pub mod refusal;
+pub mod time;

@@ -1,0 +1,75 @@
+//! Every bound of the exchange, with its unit and its reason. Relations between bounds are checked
+//! when this file is compiled.
+
+/// Bytes of an entry's header. Headers hold identifiers and digests only; 29 blob commitments fit.
+pub const HEADER_BYTES_MAX: usize = 2 * 1024;
+/// Bytes of an entry's body, its 16 random bytes included. Larger things are blobs.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Random bytes in front of every payload, so that a digest of a short payload cannot be guessed.
+pub const BODY_SALT_BYTES: usize = 16;
+/// Characters of a kind's name.
+pub const KIND_BYTES_MAX: usize = 32;
+/// Blob commitments one entry may carry.
+pub const BLOBS_PER_ENTRY_MAX: usize = 29;
+
+/// Entries of one batch: one commit, one checkpoint.
+pub const BATCH_ENTRIES_MAX: usize = 4096;
+/// Header and body bytes of one batch. Below tonic's default 4 MiB message limit.
+pub const BATCH_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Batches a node sends before the first is answered.
+pub const BATCHES_IN_FLIGHT_MAX: usize = 8;
+/// Bytes of one frame on the wire, set as tonic's decode limit.
+pub const FRAME_BYTES_MAX: usize = BATCH_BYTES_MAX + BATCH_ENTRIES_MAX * 16 + NOTE_BYTES_MAX + 64 * 1024;
+
+/// Bytes of a checkpoint note with both signatures.
+pub const NOTE_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of a DSSE envelope: a standard with its form and steps is some tens of KiB.
+pub const ENVELOPE_BYTES_MAX: usize = 512 * 1024;
+
+/// Commands that wait for the committer; more are refused with a hint to retry.
+pub const COMMITTER_QUEUE_MAX: usize = 4096;
+/// Commands that one commit takes.
+pub const COMMIT_COMMANDS_MAX: usize = 1024;
+/// Drafts that one channel holds before contact.
+pub const STAGED_DRAFTS_MAX: usize = 100_000;
+
+/// Bytes of one journal segment.
+pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of one journal frame: a commit of one full batch each way and its facts.
+pub const COMMIT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Journal bytes that a start may replay because the index did not have them yet.
+pub const REPLAY_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Milliseconds that a checkpoint's time may lie ahead of the receiver's clock at first receipt.
+pub const CLOCK_SKEW_MILLIS_MAX: u64 = 5 * 60 * 1000;
+/// Milliseconds for a TLS handshake.
+pub const HANDSHAKE_MILLIS_MAX: u64 = 10_000;
+/// Milliseconds for the peer's Open after the stream stands.
+pub const OPEN_MILLIS_MAX: u64 = 10_000;
+/// Milliseconds between looks at the trust folder. Well below the second that invariant 5 gives.
+pub const TRUST_POLL_MILLIS: u64 = 300;
+/// Connections that are in their TLS handshake at once.
+pub const HANDSHAKES_MAX: usize = 256;
+/// Milliseconds of the first pause before a peer is dialled again.
+pub const REDIAL_MILLIS_MIN: u64 = 100;
+/// Milliseconds of the longest pause.
+pub const REDIAL_MILLIS_MAX: u64 = 5_000;
+
+/// Certificates in one chain that a peer shows.
+pub const CHAIN_CERTIFICATES_MAX: usize = 5;
+/// Older signing chains in one Open.
+pub const OLDER_CHAINS_MAX: usize = 8;
+
+/// Facts that one case may gather.
+pub const CASE_FACTS_MAX: usize = 256;
+/// Materials in one case.
+pub const MATERIALS_MAX: usize = 200;
+
+/// Inbox entries that wait for one slow consumer in memory; the rest wait on disk.
+pub const INBOX_BUFFER_MAX: usize = 64;
+
+const _: () = assert!(HEADER_BYTES_MAX + BODY_BYTES_MAX <= BATCH_BYTES_MAX, "the largest entry fits a batch");
+const _: () = assert!(FRAME_BYTES_MAX < 4 * 1024 * 1024, "a frame fits tonic's default decode limit");
+const _: () = assert!(COMMIT_BYTES_MAX as u64 * 2 <= SEGMENT_BYTES, "a commit fits a segment");
+const _: () = assert!(BATCH_BYTES_MAX * 4 <= COMMIT_BYTES_MAX, "a batch each way fits a commit");
+const _: () = assert!(TRUST_POLL_MILLIS * 2 < 1000, "trust changes are seen within a second");
