@@ -6,3 +6,9 @@ pub mod id;
 pub mod limits;
 pub mod refusal;
 pub mod time;
+
+// floor 2: evidence
+pub mod document;
+pub mod entry;
+pub mod log;
+pub mod suite;
