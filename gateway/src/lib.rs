@@ -12,3 +12,6 @@ pub mod document;
 pub mod entry;
 pub mod log;
 pub mod suite;
+
+// floor 3: rules
+pub mod channel;
