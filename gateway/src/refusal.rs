@@ -136,6 +136,10 @@ refusals! {
         "同一编号已用于不同内容;原内容有效,新内容请换新编号。",
         "This message id was used for other content; the first stands, send the new content under a new id.";
 
+    Duplicate = "entry.duplicate", Peer, AlreadyExists,
+        "同一编号的同一内容此前已收到,未再处理。",
+        "The same content under the same id was received before and is not acted on again.";
+
     // -- agreement and standard
     NoAgreement = "agreement.none", Operator, PermissionDenied,
         "双方没有涵盖此消息的协议;请先签署协议。",

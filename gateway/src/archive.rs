@@ -1,0 +1,238 @@
+//! Reads logs back: batches, single entries, Merkle nodes. Shared by the committer, the links and the
+//! local interface; reads only what is durable.
+
+use crate::committer::rows::{self, Place};
+use crate::entry::RawEntry;
+use crate::id::{ChannelId, LogId, MessageId};
+use crate::log::tree::{MissingNode, Nodes, TILE_HEIGHT, TILE_NODES, subtree_root};
+use crate::store::index::prefix_end;
+use crate::store::{Direction, Index, IndexError, JournalError, JournalReader, Locator, Table};
+use crate::suite::{Hash, Suite};
+use bytes::Bytes;
+use prost::Message as _;
+use proto::store::v1::{Commit, Fact, MessageRow, fact};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+/// Why something could not be read back.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The journal's.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The index's.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// A Merkle node that should be there is not.
+    #[error(transparent)]
+    Node(#[from] MissingNode),
+    /// What lies in the journal is not what the index says.
+    #[error("the index does not fit the journal ({0}); delete the index folder and start again, it is rebuilt")]
+    Mismatch(&'static str),
+}
+
+/// Entries that stand one after another in a log, and a checkpoint of exactly their end.
+#[derive(Debug, Clone)]
+pub struct StoredBatch {
+    /// Index of the first entry.
+    pub first: u64,
+    /// The entries.
+    pub entries: Vec<RawEntry>,
+    /// By position: the refusal code, empty when permitted. Inbound logs only.
+    pub verdicts: Vec<String>,
+    /// The note.
+    pub checkpoint: Bytes,
+}
+
+struct DecodedCommit {
+    commit: Commit,
+    bodies: Vec<Option<Bytes>>,
+}
+
+/// Decoded commits that are kept: neighbours are read one after another.
+const COMMITS_KEPT: usize = 16;
+
+/// Reads what is durable.
+pub struct Archive {
+    journal: Arc<dyn JournalReader>,
+    index: Arc<dyn Index>,
+    recent: Mutex<VecDeque<(Locator, Arc<DecodedCommit>)>>,
+}
+
+impl std::fmt::Debug for Archive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Archive").finish_non_exhaustive()
+    }
+}
+
+impl Archive {
+    /// An archive over a journal and the index that reflects it.
+    pub fn new(journal: Arc<dyn JournalReader>, index: Arc<dyn Index>) -> Self {
+        Self { journal, index, recent: Mutex::default() }
+    }
+
+    /// The index, for look-ups of rows.
+    pub fn index(&self) -> &dyn Index {
+        &*self.index
+    }
+
+    fn commit(&self, locator: Locator) -> Result<Arc<DecodedCommit>, ArchiveError> {
+        let recent = |locator: Locator| {
+            let recent = self.recent.lock().expect("no holder of the cache panics");
+            recent.iter().find(|(at, _)| *at == locator).map(|(_, commit)| Arc::clone(commit))
+        };
+        if let Some(commit) = recent(locator) {
+            return Ok(commit);
+        }
+        let frame = self.journal.read(locator)?;
+        let commit =
+            Commit::decode(frame.meta).map_err(|_| ArchiveError::Mismatch("a frame is no commit"))?;
+        let decoded = Arc::new(DecodedCommit { commit, bodies: frame.bodies });
+        let mut recent = self.recent.lock().expect("no holder of the cache panics");
+        recent.push_back((locator, Arc::clone(&decoded)));
+        if recent.len() > COMMITS_KEPT {
+            recent.pop_front();
+        }
+        Ok(decoded)
+    }
+
+    /// The fact at a place and its bodies (nothing where one was erased or never came).
+    ///
+    /// # Errors
+    /// When the journal cannot be read there or the place leads nowhere.
+    pub fn fact(&self, place: Place) -> Result<(Fact, Vec<Option<Bytes>>), ArchiveError> {
+        let decoded = self.commit(place.locator)?;
+        let fact = decoded.commit.facts.get(place.fact as usize);
+        let fact = fact.ok_or(ArchiveError::Mismatch("a commit has fewer facts"))?.clone();
+        let bodies = decoded.bodies.get(place.body as usize..(place.body + place.count) as usize);
+        let bodies = bodies.ok_or(ArchiveError::Mismatch("a commit has fewer bodies"))?;
+        let present = |body: &Option<Bytes>| body.clone().filter(|body| !body.is_empty());
+        Ok((fact, bodies.iter().map(present).collect()))
+    }
+
+    /// The stored batch that holds entry `index` of `log`, from that entry on. Nothing at the end.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn batch(&self, log: LogId, index: u64) -> Result<Option<StoredBatch>, ArchiveError> {
+        let mut after = rows::batch(log, index);
+        after.push(0); // the first key after the one that starts at `index`
+        let row = self.index.range(Table::Batch, &rows::batch(log, 0), &after, 1, Direction::Descending)?;
+        let Some((key, value)) = row.first() else { return Ok(None) };
+        let first = rows::batch_first(key).ok_or(ArchiveError::Mismatch("a batch row has no index"))?;
+        let place = Place::from_bytes(value).ok_or(ArchiveError::Mismatch("a batch row has no place"))?;
+        let Some(skip) = index.checked_sub(first).filter(|skip| *skip < u64::from(place.count)) else {
+            return Ok(None);
+        };
+        let (fact, bodies) = self.fact(place)?;
+        let (headers, verdicts, checkpoint) = match fact.kind {
+            Some(fact::Kind::Appended(fact)) => (fact.headers, Vec::new(), fact.checkpoint),
+            Some(fact::Kind::Accepted(fact)) => (fact.headers, fact.verdicts, fact.checkpoint),
+            Some(fact::Kind::Restored(fact)) => (fact.headers, Vec::new(), fact.checkpoint),
+            _ => return Err(ArchiveError::Mismatch("a batch row leads to another fact")),
+        };
+        let entries = headers.into_iter().zip(bodies).map(|(header, body)| RawEntry { header, body });
+        let skip = skip as usize;
+        Ok(Some(StoredBatch {
+            first: index,
+            entries: entries.skip(skip).collect(),
+            verdicts: verdicts.into_iter().skip(skip).collect(),
+            checkpoint,
+        }))
+    }
+
+    /// As [`Archive::batch`], with the batches that follow as long as entries and bytes stay below
+    /// the limits. The checkpoint is the last one's.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn batches(
+        &self,
+        log: LogId,
+        index: u64,
+        entries_max: usize,
+        bytes_max: usize,
+    ) -> Result<Option<StoredBatch>, ArchiveError> {
+        let weigh = |batch: &StoredBatch| -> usize {
+            let body = |entry: &RawEntry| entry.body.as_ref().map_or(0, Bytes::len);
+            batch.entries.iter().map(|entry| entry.header.len() + body(entry)).sum()
+        };
+        let Some(mut joined) = self.batch(log, index)? else { return Ok(None) };
+        let mut bytes = weigh(&joined);
+        while let Some(next) = self.batch(log, index + joined.entries.len() as u64)? {
+            bytes += weigh(&next);
+            if bytes > bytes_max || joined.entries.len() + next.entries.len() > entries_max {
+                break;
+            }
+            joined.entries.extend(next.entries);
+            joined.verdicts.extend(next.verdicts);
+            joined.checkpoint = next.checkpoint;
+        }
+        Ok(Some(joined))
+    }
+
+    /// Where a message stands in its channel.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn message(&self, channel: ChannelId, id: MessageId) -> Result<Option<MessageRow>, ArchiveError> {
+        let row = self.index.get(Table::Message, &rows::message(channel, id))?;
+        row.map(|row| MessageRow::decode(row).map_err(|_| ArchiveError::Mismatch("a message row")))
+            .transpose()
+    }
+
+    /// The Merkle nodes of a log.
+    pub fn nodes(&self, suite: Suite, log: LogId) -> StoredNodes<'_> {
+        StoredNodes { suite, log, index: &*self.index }
+    }
+
+    /// All keys and values of a table that start with `prefix`, in pages.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn rows(&self, table: Table, prefix: &[u8]) -> Result<Vec<(Bytes, Bytes)>, ArchiveError> {
+        let end = prefix_end(prefix);
+        let mut from = prefix.to_vec();
+        let mut all = Vec::new();
+        loop {
+            let page = self.index.range(table, &from, &end, 1024, Direction::Ascending)?;
+            let Some((last, _)) = page.last() else { return Ok(all) };
+            from = last.to_vec();
+            from.push(0);
+            all.extend(page);
+        }
+    }
+}
+
+/// Complete nodes read from stored tiles.
+pub struct StoredNodes<'a> {
+    suite: Suite,
+    log: LogId,
+    index: &'a dyn Index,
+}
+
+impl Nodes for StoredNodes<'_> {
+    fn node(&self, level: u8, index: u64) -> Result<Hash, MissingNode> {
+        node_from_tiles(self.suite, level, index, |base, tile| {
+            self.index.get(Table::Tile, &rows::tile(self.log, base, tile)).ok().flatten()
+        })
+    }
+}
+
+/// Computes a node from the tile that holds its descendants.
+pub(crate) fn node_from_tiles(
+    suite: Suite,
+    level: u8,
+    index: u64,
+    tile: impl FnOnce(u8, u64) -> Option<Bytes>,
+) -> Result<Hash, MissingNode> {
+    let missing = MissingNode { level, index };
+    let base = level - level % TILE_HEIGHT;
+    let span = 1u64 << (level - base);
+    let first = index * span;
+    let bytes = tile(base, first / TILE_NODES).ok_or(missing.clone())?;
+    let start = (first % TILE_NODES) as usize * 32;
+    let hashes = bytes.get(start..start + span as usize * 32).ok_or(missing)?;
+    let hashes: Vec<Hash> = hashes.chunks_exact(32).filter_map(|hash| hash.try_into().ok()).collect();
+    Ok(subtree_root(suite, &hashes))
+}

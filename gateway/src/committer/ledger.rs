@@ -1,0 +1,1248 @@
+//! The state of one node as a fold over journalled facts, and the facts of the commit being made.
+//!
+//! Every effect of a fact goes through one function, whether the fact is being decided now or read
+//! back from the journal: a rebuild runs the code that a live commit runs. The ledger judges nothing;
+//! it answers the rules' questions ([`Books`]) as of everything before, this commit included.
+
+use super::rows::{self, Place};
+use crate::archive::{Archive, ArchiveError, node_from_tiles};
+use crate::authorize::{Books, RequestRecord};
+use crate::channel::Head;
+use crate::channel::inbound::Inbound;
+use crate::channel::outbound::Outbound;
+use crate::entry::{Header, RawEntry, payload};
+use crate::id::{CaseId, ChannelId, Digest, Kind, LogId, LogPosition, MessageId, NodeId};
+use crate::keybook::{KeyBook, SigningKey};
+use crate::log::checkpoint::Note;
+use crate::log::leaf::leaf_hash;
+use crate::log::proof::root_at;
+use crate::log::tree::{Frontier, MissingNode, Nodes, TILE_HEIGHT, TILE_NODES};
+use crate::refusal::{Refusal, RefusalCode};
+use crate::service::agreement::AgreementRecord;
+use crate::service::case::{CaseBook, CaseFact};
+use crate::service::standard::Standard;
+use crate::store::index::{Change, Table};
+use crate::store::{Locator, StoredFrame};
+use crate::suite::{Hash, PublicKey, Suite};
+use crate::time::UnixMillis;
+use crate::wire;
+use bytes::Bytes;
+use prost::Message as _;
+use proto::store::v1 as stored;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, RwLock};
+
+/// Cases kept in memory between commits.
+const CASES_KEPT: usize = 20_000;
+
+/// A draft that waits for contact.
+#[derive(Debug, Clone)]
+pub struct StagedDraft {
+    /// Its row's serial.
+    pub serial: u64,
+    /// What to send.
+    pub draft: Draft,
+    /// The salt it was journalled with.
+    pub salt: [u8; 16],
+}
+
+/// One message that a submitter wants to send.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// The receiver.
+    pub to: NodeId,
+    /// The message's id.
+    pub message_id: MessageId,
+    /// The submitter's own key for it; empty: none.
+    pub alias: String,
+    /// What it is about.
+    pub kind: Kind,
+    /// The case.
+    pub case_id: Option<CaseId>,
+    /// The message it answers.
+    pub in_reply_to: Option<MessageId>,
+    /// The agreement to rely on; absent: the one in force.
+    pub agreement: Option<Digest>,
+    /// The standard to rely on; absent: the agreement's for the item.
+    pub standard: Option<Digest>,
+    /// When it was submitted here.
+    pub created: UnixMillis,
+    /// After when the receiver shall not act on it.
+    pub expires: Option<UnixMillis>,
+    /// The payload of its kind.
+    pub payload: Bytes,
+}
+
+/// The outbound log to one peer.
+#[derive(Debug)]
+pub struct OutLog {
+    /// Which log.
+    pub log: LogId,
+    /// The sender's machine.
+    pub machine: Outbound,
+    /// The newest note signed here.
+    pub signed: Option<Note>,
+    /// The newest note with the peer's cosignature.
+    pub cosigned: Option<Note>,
+    /// About the stop.
+    pub stopped_detail: String,
+    /// Entries that the peer refused.
+    pub refused: u64,
+    /// Drafts that wait for contact, oldest first.
+    pub staged: VecDeque<StagedDraft>,
+    /// Entries of this commit that no checkpoint covers yet.
+    pub open: OpenBatch,
+    next_serial: u64,
+}
+
+/// Entries appended in this commit, before their checkpoint is signed.
+#[derive(Debug, Default)]
+pub struct OpenBatch {
+    /// The entries.
+    pub entries: Vec<RawEntry>,
+    /// Their aliases.
+    pub aliases: Vec<String>,
+    /// Header and body bytes.
+    pub bytes: usize,
+}
+
+/// The inbound log from one peer.
+#[derive(Debug)]
+pub struct InLog {
+    /// Which log.
+    pub log: LogId,
+    /// The receiver's machine.
+    pub machine: Inbound,
+    /// The newest note cosigned here.
+    pub cosigned: Option<Note>,
+    /// About the stop.
+    pub stopped_detail: String,
+    /// Entries refused here.
+    pub refused: u64,
+    /// Entries below this were cosigned by this node before it lost them.
+    pub recovered_below: u64,
+}
+
+/// Documents in force or on their way: few, and kept parsed.
+#[derive(Debug, Default, Clone)]
+pub struct Documents {
+    /// Standards by digest, with their payload bytes.
+    pub standards: HashMap<Digest, (Arc<Standard>, Bytes, Vec<NodeId>)>,
+    /// Agreements by digest, with their payload bytes.
+    pub agreements: HashMap<Digest, (Arc<AgreementRecord>, Bytes)>,
+}
+
+struct PendingPlace {
+    table: Table,
+    key: Vec<u8>,
+    fact: usize,
+    count: usize,
+}
+
+/// The state of one node.
+pub struct Ledger {
+    /// This node.
+    pub me: NodeId,
+    /// Suite of every log (epoch 0).
+    pub suite: Suite,
+    /// Logs to peers.
+    pub out: BTreeMap<NodeId, OutLog>,
+    /// Logs from peers.
+    pub inbound: BTreeMap<NodeId, InLog>,
+    /// Signing certificates.
+    pub keys: Arc<KeyBook>,
+    /// Documents, shared with readers.
+    pub documents: Arc<RwLock<Documents>>,
+    archive: Arc<Archive>,
+    cases: HashMap<CaseId, Arc<CaseBook>>,
+    overlay: BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>,
+    facts: Vec<(stored::Fact, Vec<Bytes>)>,
+    pending: Vec<PendingPlace>,
+    /// While an entry is judged again after a loss: own facts that its author could not have caused.
+    horizon: Option<(NodeId, LogPosition)>,
+}
+
+/// What a finished commit consists of.
+pub struct Finished {
+    /// For the journal.
+    pub meta: Vec<u8>,
+    /// For the journal.
+    pub bodies: Vec<Bytes>,
+    places: Vec<(Table, Vec<u8>, Place)>,
+}
+
+impl Ledger {
+    /// Reads the state that the index reflects.
+    ///
+    /// # Errors
+    /// When the index cannot be read or contradicts itself.
+    pub fn load(
+        me: NodeId,
+        suite: Suite,
+        peers: &[NodeId],
+        archive: Arc<Archive>,
+        keys: Arc<KeyBook>,
+    ) -> Result<Self, ArchiveError> {
+        let mut ledger = Self {
+            me,
+            suite,
+            out: BTreeMap::new(),
+            inbound: BTreeMap::new(),
+            keys,
+            documents: Arc::default(),
+            archive,
+            cases: HashMap::new(),
+            overlay: BTreeMap::new(),
+            facts: Vec::new(),
+            pending: Vec::new(),
+            horizon: None,
+        };
+        for peer in peers {
+            ledger.open_channel(*peer)?;
+        }
+        for (_, value) in ledger.archive.rows(Table::Meta, rows::SIGNING_KEYS)? {
+            if let Ok(fact) = stored::SigningKey::decode(value) {
+                ledger.remember_key(&fact);
+            }
+        }
+        for (_, value) in ledger.archive.rows(Table::Document, &[])? {
+            let read = stored::DocumentRow::decode(value)
+                .map_err(|_| ArchiveError::Mismatch("a document row"))?;
+            for position in read.positions {
+                let (Ok(from), Ok(to)) = (position.from.parse(), position.to.parse()) else { continue };
+                let log = LogId { channel: ChannelId { from, to }, epoch: position.epoch };
+                let entry = ledger.archive.batch(log, position.index)?;
+                let Some(entry) = entry.and_then(|batch| batch.entries.into_iter().next()) else { continue };
+                if let (Ok(header), Some(body)) = (Header::parse(&entry.header), entry.body) {
+                    ledger.document_effect(&header, payload(&body).as_ref());
+                }
+            }
+        }
+        Ok(ledger)
+    }
+
+    /// Makes the two logs with a peer known, empty or as stored.
+    fn open_channel(&mut self, peer: NodeId) -> Result<(), ArchiveError> {
+        let to = ChannelId { from: self.me, to: peer };
+        let from = to.reverse();
+        let read = |channel| -> Result<stored::ChannelRow, ArchiveError> {
+            let row = self.archive.index().get(Table::Channel, &rows::channel(channel))?;
+            let row = row.map(stored::ChannelRow::decode).transpose();
+            Ok(row.map_err(|_| ArchiveError::Mismatch("a channel row"))?.unwrap_or_default())
+        };
+        let (out_row, in_row) = (read(to)?, read(from)?);
+        let frontier = |row: &stored::ChannelRow| {
+            let peaks = row.peaks.iter().filter_map(|peak| Hash::try_from(&peak[..]).ok()).collect();
+            Frontier::from_peaks(self.suite, row.size, peaks)
+                .ok_or(ArchiveError::Mismatch("a channel row's tree"))
+        };
+        let note = |bytes: &Bytes| Note::parse(bytes).ok();
+        let stopped = |row: &stored::ChannelRow| RefusalCode::with_code(&row.stopped);
+        let signed = note(&out_row.signed);
+        let cosigned = note(&out_row.cosigned);
+        let mut staged = VecDeque::new();
+        let mut next_serial = 0;
+        for (key, value) in self.archive.rows(Table::Staged, peer.as_str().as_bytes())? {
+            let Some(place) = Place::from_bytes(&value) else { continue };
+            let (fact, bodies) = self.archive.fact(place)?;
+            let (Some(stored::fact::Kind::Staged(fact)), [Some(body)]) = (fact.kind, &bodies[..]) else {
+                continue;
+            };
+            let serial = key.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+            next_serial = serial + 1;
+            staged.extend(read_staged(&fact, body, serial));
+        }
+        let out = OutLog {
+            log: LogId { channel: to, epoch: out_row.epoch },
+            machine: Outbound {
+                frontier: frontier(&out_row)?,
+                signed: signed.as_ref().map(head),
+                cosigned: cosigned.as_ref().map(head),
+                contacted: false,
+                stopped: stopped(&out_row),
+            },
+            signed,
+            cosigned,
+            stopped_detail: out_row.stopped_detail,
+            refused: out_row.refused,
+            staged,
+            open: OpenBatch::default(),
+            next_serial,
+        };
+        let cosigned = note(&in_row.cosigned);
+        let inbound = InLog {
+            log: LogId { channel: from, epoch: in_row.epoch },
+            machine: Inbound {
+                frontier: frontier(&in_row)?,
+                cosigned: cosigned.as_ref().map(head),
+                stopped: stopped(&in_row),
+            },
+            cosigned,
+            stopped_detail: in_row.stopped_detail,
+            refused: in_row.refused,
+            recovered_below: in_row.recovered_below,
+        };
+        self.out.insert(peer, out);
+        self.inbound.insert(peer, inbound);
+        Ok(())
+    }
+
+    // ---- the index as of this commit ----
+
+    fn get(&self, table: Table, key: Vec<u8>) -> Option<Bytes> {
+        match self.overlay.get(&(table, key.clone())) {
+            Some(value) => value.as_ref().map(|value| Bytes::copy_from_slice(value)),
+            None => self.archive.index().get(table, &key).ok().flatten(),
+        }
+    }
+
+    fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
+        self.overlay.insert((table, key), Some(value));
+    }
+
+    fn delete(&mut self, table: Table, key: Vec<u8>) {
+        self.overlay.insert((table, key), None);
+    }
+
+    fn row<M: prost::Message + Default>(&self, table: Table, key: Vec<u8>) -> Option<M> {
+        M::decode(self.get(table, key)?).ok()
+    }
+
+    /// Where a message stands in its channel, this commit included.
+    pub fn message(&self, channel: ChannelId, id: MessageId) -> Option<stored::MessageRow> {
+        self.row(Table::Message, rows::message(channel, id))
+    }
+
+    /// The message that a submitter's key stands for.
+    pub fn refused_here(&self, channel: ChannelId, id: MessageId) -> Option<RefusalCode> {
+        let code = self.get(Table::Request, rows::refused_here(channel, id))?;
+        RefusalCode::with_code(std::str::from_utf8(&code).ok()?)
+    }
+
+    /// The licence of that identifier in this node's own catalogue.
+    pub fn licence_place(&self, key: Vec<u8>) -> Option<Bytes> {
+        self.get(Table::Licence, key)
+    }
+
+    /// The hash of a leaf of a log.
+    ///
+    /// # Errors
+    /// When it is missing from the index.
+    pub fn leaf(&self, log: LogId, index: u64) -> Result<Hash, MissingNode> {
+        LedgerNodes { ledger: self, log }.node(0, index)
+    }
+
+    /// The root of a log at a size that it has.
+    ///
+    /// # Errors
+    /// When a node is missing from the index.
+    pub fn root(&self, log: LogId, size: u64) -> Result<Hash, MissingNode> {
+        root_at(self.suite, &LedgerNodes { ledger: self, log }, size)
+    }
+
+    /// Judges the next questions as of the moment when only those facts of this node stood whose
+    /// `seen` does not reach `position`: what stood when the entry there was first judged.
+    pub fn set_horizon(&mut self, horizon: Option<(NodeId, LogPosition)>) {
+        self.horizon = horizon;
+    }
+
+    // ---- facts of this commit ----
+
+    /// Whether the commit has anything to write.
+    pub fn is_dirty(&self) -> bool {
+        !self.facts.is_empty()
+    }
+
+    fn record(&mut self, kind: stored::fact::Kind, bodies: Vec<Bytes>) -> usize {
+        self.facts.push((stored::Fact { kind: Some(kind) }, bodies));
+        self.facts.len() - 1
+    }
+
+    fn locate(&mut self, table: Table, key: Vec<u8>, fact: usize, count: usize) {
+        // A later row of the same key in this commit must win over an earlier plain one.
+        self.overlay.remove(&(table, key.clone()));
+        self.pending.push(PendingPlace { table, key, fact, count });
+    }
+
+    /// Closes the commit: its frame, and what of the index needs the frame's place.
+    pub fn finish(&mut self, committed: UnixMillis) -> Finished {
+        let mut first_bodies = Vec::with_capacity(self.facts.len());
+        let mut bodies = Vec::new();
+        let mut facts = Vec::with_capacity(self.facts.len());
+        for (fact, own) in self.facts.drain(..) {
+            first_bodies.push(bodies.len());
+            bodies.extend(own);
+            facts.push(fact);
+        }
+        let commit = stored::Commit { committed_ms: committed.0, facts };
+        let places = std::mem::take(&mut self.pending)
+            .into_iter()
+            .map(|pending| {
+                let place = Place {
+                    locator: Locator::from_bytes([0; Locator::BYTES]),
+                    fact: pending.fact as u32,
+                    body: first_bodies[pending.fact] as u32,
+                    count: pending.count as u32,
+                };
+                (pending.table, pending.key, place)
+            })
+            .collect();
+        Finished { meta: commit.encode_to_vec(), bodies, places }
+    }
+
+    /// The changes of a finished commit that lies at `locator`.
+    pub fn changes(&mut self, places: Vec<(Table, Vec<u8>, Place)>, locator: Locator) -> Vec<Change> {
+        let mut changes: Vec<Change> = std::mem::take(&mut self.overlay)
+            .into_iter()
+            .map(|((table, key), value)| match value {
+                Some(value) => Change::Put { table, key, value },
+                None => Change::Delete { table, key },
+            })
+            .collect();
+        changes.extend(places.into_iter().map(|(table, key, place)| Change::Put {
+            table,
+            key,
+            value: Place { locator, ..place }.to_bytes(),
+        }));
+        if self.cases.len() > CASES_KEPT {
+            self.cases.clear();
+        }
+        changes
+    }
+
+    // ---- effects, live and in replay ----
+
+    /// Appends an entry to an outbound log.
+    pub fn append_out(&mut self, peer: NodeId, raw: RawEntry, alias: String, committed: UnixMillis) -> u64 {
+        let index = self.out[&peer].machine.frontier.size();
+        let log = self.out[&peer].log;
+        self.grow(log, &raw.header);
+        let position = LogPosition { epoch: log.epoch, index };
+        if let Ok(header) = Header::parse(&raw.header) {
+            self.entry_effects(&header, position, raw.body.as_ref(), None, committed);
+        }
+        let open = &mut self.out.get_mut(&peer).expect("the peer's logs are open").open;
+        open.bytes += raw.header.len() + raw.body.as_ref().map_or(0, Bytes::len);
+        open.entries.push(raw);
+        open.aliases.push(alias);
+        index
+    }
+
+    /// Covers the open entries of an outbound log with a signed note.
+    pub fn seal_out(&mut self, peer: NodeId, note: Note) {
+        let out = self.out.get_mut(&peer).expect("the peer's logs are open");
+        let open = std::mem::take(&mut out.open);
+        let first = note.checkpoint().size - open.entries.len() as u64;
+        let log = out.log;
+        out.machine.signed = Some(head(&note));
+        let (headers, bodies) = split(open.entries);
+        let aliases = if open.aliases.iter().all(String::is_empty) { Vec::new() } else { open.aliases };
+        let fact = stored::Appended {
+            to: peer.to_string(),
+            epoch: log.epoch,
+            first,
+            headers,
+            checkpoint: Bytes::from(note.text()),
+            aliases,
+        };
+        out.signed = Some(note);
+        let count = bodies.len();
+        let fact = self.record(stored::fact::Kind::Appended(fact), bodies);
+        self.locate(Table::Batch, rows::batch(log, first), fact, count);
+        self.channel_row_out(peer);
+    }
+
+    /// Appends judged entries to an inbound log, under a note that bears this node's cosignature.
+    pub fn append_in(
+        &mut self,
+        peer: NodeId,
+        entries: Vec<(RawEntry, Option<RefusalCode>)>,
+        note: Note,
+        committed: UnixMillis,
+    ) {
+        let log = self.inbound[&peer].log;
+        let first = self.inbound[&peer].machine.frontier.size();
+        let mut verdicts = Vec::with_capacity(entries.len());
+        let mut raws = Vec::with_capacity(entries.len());
+        for (raw, verdict) in entries {
+            self.take_in(peer, &raw, verdict, committed);
+            verdicts.push(verdict.map_or_else(String::new, |code| code.code().to_owned()));
+            raws.push(raw);
+        }
+        let (headers, bodies) = split(raws);
+        let fact = stored::Accepted {
+            from: peer.to_string(),
+            epoch: log.epoch,
+            first,
+            headers,
+            verdicts,
+            checkpoint: Bytes::from(note.text()),
+            erased: Vec::new(),
+        };
+        let count = bodies.len();
+        let fact = self.record(stored::fact::Kind::Accepted(fact), bodies);
+        self.locate(Table::Batch, rows::batch(log, first), fact, count);
+        self.cosigned_in(peer, note);
+    }
+
+    /// The effect of one inbound entry with its verdict.
+    pub fn take_in(&mut self, peer: NodeId, raw: &RawEntry, verdict: Option<RefusalCode>, now: UnixMillis) {
+        let log = self.inbound[&peer].log;
+        let index = self.inbound[&peer].machine.frontier.size();
+        self.grow(log, &raw.header);
+        let position = LogPosition { epoch: log.epoch, index };
+        if verdict.is_some() {
+            self.inbound.get_mut(&peer).expect("the peer's logs are open").refused += 1;
+        }
+        if let Ok(header) = Header::parse(&raw.header) {
+            self.entry_effects(&header, position, raw.body.as_ref(), verdict, now);
+        }
+    }
+
+    fn cosigned_in(&mut self, peer: NodeId, note: Note) {
+        let inbound = self.inbound.get_mut(&peer).expect("the peer's logs are open");
+        inbound.machine.cosigned = Some(head(&note));
+        inbound.cosigned = Some(note);
+        self.channel_row_in(peer);
+    }
+
+    /// Records the peer's cosignature.
+    pub fn receipt(&mut self, peer: NodeId, note: Note) {
+        let out = self.out.get_mut(&peer).expect("the peer's logs are open");
+        out.machine.cosigned = Some(head(&note));
+        let fact = stored::Receipt {
+            to: peer.to_string(),
+            epoch: out.log.epoch,
+            checkpoint: Bytes::from(note.text()),
+        };
+        out.cosigned = Some(note);
+        self.record(stored::fact::Kind::Receipt(fact), Vec::new());
+        self.channel_row_out(peer);
+    }
+
+    /// Takes back entries of the own log that the peer kept.
+    pub fn restore(&mut self, peer: NodeId, entries: Vec<RawEntry>, note: Note, committed: UnixMillis) {
+        let log = self.out[&peer].log;
+        let first = self.out[&peer].machine.frontier.size();
+        for raw in &entries {
+            let index = self.out[&peer].machine.frontier.size();
+            self.grow(log, &raw.header);
+            if let Ok(header) = Header::parse(&raw.header) {
+                let position = LogPosition { epoch: log.epoch, index };
+                self.entry_effects(&header, position, raw.body.as_ref(), None, committed);
+            }
+        }
+        let (headers, bodies) = split(entries);
+        let fact = stored::Restored {
+            to: peer.to_string(),
+            epoch: log.epoch,
+            first,
+            headers,
+            checkpoint: Bytes::from(note.text()),
+            erased: Vec::new(),
+        };
+        let count = bodies.len();
+        let fact = self.record(stored::fact::Kind::Restored(fact), bodies);
+        self.locate(Table::Batch, rows::batch(log, first), fact, count);
+        let out = self.out.get_mut(&peer).expect("the peer's logs are open");
+        out.machine.signed = Some(head(&note));
+        out.machine.cosigned = Some(head(&note));
+        out.signed = Some(note.clone());
+        out.cosigned = Some(note);
+        self.channel_row_out(peer);
+    }
+
+    /// Keeps a draft until contact.
+    pub fn stage(&mut self, draft: Draft, salt: [u8; 16]) {
+        let peer = draft.to;
+        let fact = stored::Staged {
+            to: peer.to_string(),
+            message_id: Bytes::copy_from_slice(&draft.message_id.0),
+            kind: draft.kind.name().to_owned(),
+            case_id: draft.case_id.as_ref().map_or_else(String::new, |id| id.as_str().to_owned()),
+            in_reply_to: draft.in_reply_to.map_or_else(Bytes::new, |id| Bytes::copy_from_slice(&id.0)),
+            agreement: wire_digest(draft.agreement),
+            standard: wire_digest(draft.standard),
+            created_ms: draft.created.0,
+            expires_ms: draft.expires.map_or(0, |expires| expires.0),
+            alias: draft.alias.clone(),
+        };
+        let body = crate::entry::body(salt, &draft.payload);
+        let fact = self.record(stored::fact::Kind::Staged(fact), vec![body]);
+        let out = self.out.get_mut(&peer).expect("the peer's logs are open");
+        let serial = out.next_serial;
+        out.next_serial += 1;
+        out.staged.push_back(StagedDraft { serial, draft, salt });
+        self.locate(Table::Staged, rows::staged(peer, serial), fact, 1);
+    }
+
+    /// Takes the oldest waiting draft, which is about to be appended or dropped.
+    pub fn unstage(&mut self, peer: NodeId) -> Option<StagedDraft> {
+        let staged = self.out.get_mut(&peer)?.staged.pop_front()?;
+        self.delete(Table::Staged, rows::staged(peer, staged.serial));
+        Some(staged)
+    }
+
+    /// Records that a waiting draft was refused when its turn came.
+    pub fn drop_draft(&mut self, peer: NodeId, id: MessageId, code: RefusalCode) {
+        let row = stored::MessageRow { refused: code.code().to_owned(), index: u64::MAX, ..Default::default() };
+        let channel = ChannelId { from: self.me, to: peer };
+        self.put(Table::Message, rows::message(channel, id), row.encode_to_vec());
+        let fact = stored::DraftDropped {
+            to: peer.to_string(),
+            message_id: Bytes::copy_from_slice(&id.0),
+            code: code.code().to_owned(),
+        };
+        self.record(stored::fact::Kind::DraftDropped(fact), Vec::new());
+    }
+
+    /// Moves a consumer's cursor.
+    pub fn cursor(&mut self, consumer: &str, from: NodeId, next: LogPosition) {
+        let fact = stored::Cursor {
+            consumer: consumer.to_owned(),
+            from: from.to_string(),
+            epoch: next.epoch,
+            next: next.index,
+        };
+        self.put(Table::Cursor, rows::cursor(consumer, from), fact.encode_to_vec());
+        self.record(stored::fact::Kind::Cursor(fact), Vec::new());
+    }
+
+    /// Records a case fact that does not cross the gateway (收件 at the window).
+    pub fn local_case(&mut self, case_id: &CaseId, peer: NodeId, fact: CaseFact, body: Bytes) {
+        let local = stored::LocalCase {
+            case_id: case_id.as_str().to_owned(),
+            peer: peer.to_string(),
+            kind: Kind::CaseForward.name().to_owned(),
+            created_ms: fact.created.0,
+            agreement: wire_digest(fact.agreement),
+            standard: wire_digest(fact.standard),
+        };
+        self.record(stored::fact::Kind::LocalCase(local), vec![body]);
+        self.case_effect(case_id, self.me, peer, fact);
+    }
+
+    /// Puts a licence into the own catalogue.
+    pub fn put_licence(&mut self, licence: &proto::exchange::v1::Licence, body: Bytes) {
+        let fact = stored::LicencePut { id: licence.id.clone() };
+        let fact = self.record(stored::fact::Kind::LicencePut(fact), vec![body]);
+        self.licence_rows(licence, fact);
+    }
+
+    fn licence_rows(&mut self, licence: &proto::exchange::v1::Licence, fact: usize) {
+        self.locate(Table::Licence, rows::licence(&licence.id), fact, 1);
+        let holder = rows::licence_of_holder(&licence.type_code, &licence.holder_code);
+        self.locate(Table::Licence, holder, fact, 1);
+    }
+
+    /// Stops both directions' log named by `channel`, keeping the evidence.
+    pub fn stop(&mut self, channel: ChannelId, refusal: &Refusal, evidence: Vec<Bytes>) {
+        let fact = stored::Stop {
+            from: channel.from.to_string(),
+            to: channel.to.to_string(),
+            code: refusal.code.code().to_owned(),
+            evidence,
+            detail: refusal.detail.clone(),
+        };
+        self.record(stored::fact::Kind::Stop(fact), Vec::new());
+        self.set_stopped(channel, Some(refusal.code), &refusal.detail);
+    }
+
+    /// Ends a stop.
+    pub fn resume(&mut self, channel: ChannelId, reason: &str) {
+        let fact = stored::Resume {
+            from: channel.from.to_string(),
+            to: channel.to.to_string(),
+            reason: reason.to_owned(),
+        };
+        self.record(stored::fact::Kind::Resume(fact), Vec::new());
+        self.set_stopped(channel, None, "");
+    }
+
+    fn set_stopped(&mut self, channel: ChannelId, code: Option<RefusalCode>, detail: &str) {
+        if channel.from == self.me {
+            if let Some(out) = self.out.get_mut(&channel.to) {
+                out.machine.stopped = code;
+                detail.clone_into(&mut out.stopped_detail);
+                self.channel_row_out(channel.to);
+            }
+        } else if let Some(inbound) = self.inbound.get_mut(&channel.from) {
+            inbound.machine.stopped = code;
+            detail.clone_into(&mut inbound.stopped_detail);
+            self.channel_row_in(channel.from);
+        }
+    }
+
+    /// Records an alarm.
+    pub fn alarm(&mut self, code: &str, detail: String) {
+        let fact = stored::Alarm { code: code.to_owned(), detail };
+        self.record(stored::fact::Kind::Alarm(fact), Vec::new());
+    }
+
+    /// Remembers a signing certificate; says whether it was new.
+    pub fn signing_key(&mut self, node: NodeId, chain: &[Vec<u8>], key: SigningKey) -> bool {
+        if !self.keys.add(node, key) {
+            return false;
+        }
+        let certificate = chain.iter().map(|der| Bytes::copy_from_slice(der)).collect();
+        let fact = stored::SigningKey { node: node.to_string(), certificate };
+        if let Some(leaf) = chain.first() {
+            self.put(Table::Meta, rows::signing_key(node, leaf), fact.encode_to_vec());
+        }
+        self.record(stored::fact::Kind::SigningKey(fact), Vec::new());
+        true
+    }
+
+    fn remember_key(&mut self, fact: &stored::SigningKey) {
+        let chain: Vec<Vec<u8>> = fact.certificate.iter().map(|der| der.to_vec()).collect();
+        if let (Ok(node), Some(key)) = (fact.node.parse(), signing_key_of(&chain)) {
+            self.keys.add(node, key);
+        }
+    }
+
+    /// Notes up to where an inbound log was cosigned by this node before it lost its copy.
+    pub fn recovered_below(&mut self, peer: NodeId, size: u64) {
+        if let Some(inbound) = self.inbound.get_mut(&peer)
+            && inbound.recovered_below < size
+        {
+            inbound.recovered_below = size;
+            self.channel_row_in(peer);
+        }
+    }
+
+    fn channel_row_out(&mut self, peer: NodeId) {
+        let out = &self.out[&peer];
+        let row = stored::ChannelRow {
+            epoch: out.log.epoch,
+            size: out.machine.frontier.size(),
+            peaks: peaks(&out.machine.frontier),
+            signed: note_bytes(out.signed.as_ref()),
+            cosigned: note_bytes(out.cosigned.as_ref()),
+            stopped: out.machine.stopped.map_or_else(String::new, |code| code.code().to_owned()),
+            stopped_detail: out.stopped_detail.clone(),
+            refused: out.refused,
+            recovered_below: 0,
+        };
+        let key = rows::channel(out.log.channel);
+        self.put(Table::Channel, key, row.encode_to_vec());
+    }
+
+    fn channel_row_in(&mut self, peer: NodeId) {
+        let inbound = &self.inbound[&peer];
+        let note = note_bytes(inbound.cosigned.as_ref());
+        let row = stored::ChannelRow {
+            epoch: inbound.log.epoch,
+            size: inbound.machine.frontier.size(),
+            peaks: peaks(&inbound.machine.frontier),
+            signed: note.clone(),
+            cosigned: note,
+            stopped: inbound.machine.stopped.map_or_else(String::new, |code| code.code().to_owned()),
+            stopped_detail: inbound.stopped_detail.clone(),
+            refused: inbound.refused,
+            recovered_below: inbound.recovered_below,
+        };
+        let key = rows::channel(inbound.log.channel);
+        self.put(Table::Channel, key, row.encode_to_vec());
+    }
+
+    /// Appends a leaf to the tree of a log.
+    fn grow(&mut self, log: LogId, header: &[u8]) {
+        let leaf = leaf_hash(self.suite, header).expect("a header in a log is within the limits");
+        let mut complete = Vec::new();
+        let frontier = if log.channel.from == self.me {
+            &mut self.out.get_mut(&log.channel.to).expect("the peer's logs are open").machine.frontier
+        } else {
+            &mut self.inbound.get_mut(&log.channel.from).expect("the peer's logs are open").machine.frontier
+        };
+        frontier.append(leaf, |level, index, hash| {
+            if level % TILE_HEIGHT == 0 {
+                complete.push((level, index, hash));
+            }
+        });
+        for (level, index, hash) in complete {
+            let key = rows::tile(log, level, index / TILE_NODES);
+            let place = (index % TILE_NODES) as usize * 32;
+            let slot = (Table::Tile, key);
+            if !self.overlay.contains_key(&slot) {
+                let stored = self.archive.index().get(Table::Tile, &slot.1).ok().flatten();
+                let tile = stored.map_or_else(Vec::new, |tile| tile.to_vec());
+                self.overlay.insert(slot.clone(), Some(tile));
+            }
+            if let Some(Some(tile)) = self.overlay.get_mut(&slot) {
+                tile.truncate(place);
+                tile.extend_from_slice(&hash);
+            }
+        }
+    }
+
+    /// What one entry changes besides its log.
+    fn entry_effects(
+        &mut self,
+        header: &Header,
+        position: LogPosition,
+        body: Option<&Bytes>,
+        refused: Option<RefusalCode>,
+        committed: UnixMillis,
+    ) {
+        let channel = header.channel;
+        let payload = body.and_then(payload);
+        let first_of_its_id = self.message(channel, header.message_id).is_none();
+        if first_of_its_id {
+            let row = stored::MessageRow {
+                epoch: position.epoch,
+                index: position.index,
+                content: payload.as_ref().map_or_else(Bytes::new, |payload| content_of(header, payload)),
+                refused: refused.map_or_else(String::new, |code| code.code().to_owned()),
+            };
+            self.put(Table::Message, rows::message(channel, header.message_id), row.encode_to_vec());
+        }
+        let (None, Some(kind)) = (refused, Kind::named(&header.kind)) else { return };
+        let peer = if channel.from == self.me { channel.to } else { channel.from };
+        match kind {
+            Kind::Refusal => self.refusal_effect(header, payload.as_ref()),
+            Kind::StandardPublish | Kind::AgreementSign => {
+                if let Some(digest) = self.document_effect(header, payload.as_ref()) {
+                    self.document_row(&digest, channel, position);
+                }
+            }
+            Kind::LicenceQuery | Kind::RecognitionRequest => {
+                let row = stored::RequestRow {
+                    kind: kind.name().to_owned(),
+                    case_id: header.case_id.as_ref().map_or_else(String::new, |id| id.as_str().to_owned()),
+                    answered: false,
+                    epoch: position.epoch,
+                    index: position.index,
+                };
+                self.put(Table::Request, rows::request(channel, header.message_id), row.encode_to_vec());
+            }
+            Kind::LicenceAttest | Kind::RecognitionDecide => {
+                if let Some(asked) = header.in_reply_to {
+                    let key = rows::request(channel.reverse(), asked);
+                    if let Some(mut row) = self.row::<stored::RequestRow>(Table::Request, key.clone()) {
+                        row.answered = true;
+                        self.put(Table::Request, key, row.encode_to_vec());
+                    }
+                }
+            }
+            _ if kind.is_case() => {
+                let (Some(case_id), Some(payload)) = (&header.case_id, &payload) else { return };
+                let fact = wire::case_fact::from_entry(header, kind, position, payload, committed);
+                if let Ok(fact) = fact {
+                    let (receiving, competent) =
+                        if kind == Kind::CaseForward { (channel.from, channel.to) } else { (peer, self.me) };
+                    self.case_effect(case_id, receiving, competent, fact);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn case_effect(&mut self, id: &CaseId, receiving: NodeId, competent: NodeId, fact: CaseFact) {
+        let mut book = self.case_book(id).map_or_else(
+            || CaseBook { receiving, competent, facts: Vec::new() },
+            |book| CaseBook::clone(&book),
+        );
+        if book.facts.is_empty() && self.row::<stored::CaseRow>(Table::Case, rows::case(id)).is_none() {
+            let row = stored::CaseRow {
+                receiving: receiving.to_string(),
+                competent: competent.to_string(),
+                refused: String::new(),
+                opened_ms: fact.created.0,
+            };
+            self.put(Table::Case, rows::case(id), row.encode_to_vec());
+        }
+        let key = rows::case_fact(id, fact.author, fact.local, fact.position.epoch, fact.position.index);
+        self.put(Table::CaseFact, key, wire::case_fact::encode(&fact).encode_to_vec());
+        book.facts.push(fact);
+        self.cases.insert(id.clone(), Arc::new(book));
+    }
+
+    /// A refusal by the peer takes back the effect of the refused entry; one of ours is remembered.
+    fn refusal_effect(&mut self, header: &Header, payload: Option<&Bytes>) {
+        let Some(refused_id) = header.in_reply_to else { return };
+        let code = payload
+            .and_then(|payload| proto::exchange::v1::Refusal::decode(payload.clone()).ok())
+            .map_or_else(|| "unknown".to_owned(), |refusal| refusal.code);
+        let refused_channel = header.channel.reverse();
+        if header.channel.from == self.me {
+            self.put(Table::Request, rows::refused_here(refused_channel, refused_id), code.into_bytes());
+            return;
+        }
+        let key = rows::message(refused_channel, refused_id);
+        let Some(mut row) = self.row::<stored::MessageRow>(Table::Message, key.clone()) else { return };
+        if !row.refused.is_empty() {
+            return;
+        }
+        row.refused.clone_from(&code);
+        self.put(Table::Message, key, row.encode_to_vec());
+        if let Some(out) = self.out.get_mut(&header.channel.from) {
+            out.refused += 1;
+        }
+        let Some(case_id) = &header.case_id else { return };
+        let Some(book) = self.case_book(case_id) else { return };
+        let mut book = CaseBook::clone(&book);
+        let Some(place) = book.facts.iter().position(|fact| !fact.local && fact.message_id == refused_id)
+        else {
+            return;
+        };
+        let fact = book.facts.remove(place);
+        let key = rows::case_fact(case_id, fact.author, false, fact.position.epoch, fact.position.index);
+        self.delete(Table::CaseFact, key);
+        if book.facts.iter().all(|fact| fact.local)
+            && let Some(mut row) = self.row::<stored::CaseRow>(Table::Case, rows::case(case_id))
+        {
+            row.refused = code;
+            self.put(Table::Case, rows::case(case_id), row.encode_to_vec());
+        }
+        self.cases.insert(case_id.clone(), Arc::new(book));
+    }
+
+    fn document_effect(&mut self, header: &Header, payload: Option<&Bytes>) -> Option<Digest> {
+        let signer = header.channel.from;
+        let document = proto::exchange::v1::Document::decode(payload?.clone()).ok()?;
+        let envelope = wire::document::Envelope::parse(&document.envelope).ok()?;
+        let digest = crate::document::document_digest(&envelope.payload);
+        let mut documents = self.documents.write().expect("no holder of the documents panics");
+        let bytes = Bytes::from(envelope.payload);
+        if Kind::named(&header.kind) == Some(Kind::StandardPublish) {
+            let standard = wire::document::decode_standard(&bytes).ok()?;
+            let entry =
+                documents.standards.entry(digest).or_insert_with(|| (Arc::new(standard), bytes, Vec::new()));
+            if !entry.2.contains(&signer) {
+                entry.2.push(signer);
+            }
+        } else {
+            let agreement = wire::document::decode_agreement(&bytes).ok()?;
+            let entry = documents.agreements.entry(digest).or_insert_with(|| {
+                let record = AgreementRecord { agreement, digest, signed_by: Vec::new(), suspended: false };
+                (Arc::new(record), bytes)
+            });
+            if !entry.0.signed_by.contains(&signer) {
+                let mut record = AgreementRecord::clone(&entry.0);
+                record.signed_by.push(signer);
+                record.signed_by.sort();
+                entry.0 = Arc::new(record);
+            }
+        }
+        Some(digest)
+    }
+
+    fn document_row(&mut self, digest: &Digest, channel: ChannelId, position: LogPosition) {
+        let key = rows::document(digest);
+        let mut row: stored::DocumentRow = self.row(Table::Document, key.clone()).unwrap_or_default();
+        row.positions.push(stored::EntryPosition {
+            from: channel.from.to_string(),
+            to: channel.to.to_string(),
+            epoch: position.epoch,
+            index: position.index,
+        });
+        self.put(Table::Document, key, row.encode_to_vec());
+    }
+
+    /// All facts of a case, this commit included.
+    pub fn case_book(&mut self, id: &CaseId) -> Option<Arc<CaseBook>> {
+        if let Some(book) = self.cases.get(id) {
+            return Some(Arc::clone(book));
+        }
+        let book = Arc::new(read_case(&self.archive, id).ok().flatten()?);
+        self.cases.insert(id.clone(), Arc::clone(&book));
+        Some(book)
+    }
+
+    /// Runs the effects of a frame from the journal and gives the index changes.
+    ///
+    /// # Errors
+    /// When the frame is not a commit of this format.
+    pub fn replay(&mut self, frame: &StoredFrame) -> Result<Vec<Change>, ArchiveError> {
+        let commit = stored::Commit::decode(frame.meta.clone())
+            .map_err(|_| ArchiveError::Mismatch("a frame is no commit"))?;
+        let committed = UnixMillis(commit.committed_ms);
+        let mut bodies = frame.bodies.iter().cloned().map(|body| body.filter(|body| !body.is_empty()));
+        for fact in commit.facts {
+            self.replay_fact(fact, &mut bodies, committed)?;
+        }
+        let finished = self.finish(committed);
+        Ok(self.changes(finished.places, frame.locator))
+    }
+
+    fn replay_fact(
+        &mut self,
+        fact: stored::Fact,
+        bodies: &mut dyn Iterator<Item = Option<Bytes>>,
+        committed: UnixMillis,
+    ) -> Result<(), ArchiveError> {
+        use stored::fact::Kind as Stored;
+        let mismatch = ArchiveError::Mismatch;
+        let node = |text: &str| text.parse::<NodeId>().map_err(|_| mismatch("a node in a fact"));
+        let note = |bytes: &[u8]| Note::parse(bytes).map_err(|_| mismatch("a note in a fact"));
+        match fact.kind.ok_or(mismatch("a fact of a later version"))? {
+            Stored::Appended(fact) => {
+                let peer = node(&fact.to)?;
+                self.known(peer)?;
+                let mut aliases = fact.aliases.into_iter();
+                for header in fact.headers {
+                    let raw = RawEntry { header, body: bodies.next().flatten() };
+                    self.append_out(peer, raw, aliases.next().unwrap_or_default(), committed);
+                }
+                self.seal_out(peer, note(&fact.checkpoint)?);
+            }
+            Stored::Accepted(fact) => {
+                let peer = node(&fact.from)?;
+                self.known(peer)?;
+                let verdict = |text: &String| {
+                    // A code of a later version is still a refusal.
+                    (!text.is_empty())
+                        .then(|| RefusalCode::with_code(text).unwrap_or(RefusalCode::UnknownKind))
+                };
+                let entries = fact
+                    .headers
+                    .into_iter()
+                    .zip(&fact.verdicts)
+                    .map(|(header, text)| (RawEntry { header, body: bodies.next().flatten() }, verdict(text)))
+                    .collect();
+                self.append_in(peer, entries, note(&fact.checkpoint)?, committed);
+            }
+            Stored::Receipt(fact) => {
+                let peer = node(&fact.to)?;
+                self.known(peer)?;
+                self.receipt(peer, note(&fact.checkpoint)?);
+            }
+            Stored::Staged(fact) => {
+                let body = bodies.next().flatten().unwrap_or_default();
+                if let Some(staged) = read_staged(&fact, &body, 0) {
+                    self.known(staged.draft.to)?;
+                    self.stage(staged.draft, staged.salt);
+                }
+            }
+            Stored::Restored(fact) => {
+                let peer = node(&fact.to)?;
+                self.known(peer)?;
+                let entries = fact
+                    .headers
+                    .into_iter()
+                    .map(|header| RawEntry { header, body: bodies.next().flatten() })
+                    .collect();
+                self.restore(peer, entries, note(&fact.checkpoint)?, committed);
+            }
+            Stored::Cursor(fact) => {
+                let next = LogPosition { epoch: fact.epoch, index: fact.next };
+                self.cursor(&fact.consumer, node(&fact.from)?, next);
+            }
+            Stored::LocalCase(fact) => {
+                let body = bodies.next().flatten().unwrap_or_default();
+                let id: CaseId = fact.case_id.parse().map_err(|_| mismatch("a case id"))?;
+                let peer = node(&fact.peer)?;
+                let received = wire::case_fact::local_received(
+                    self.me,
+                    &payload(&body).unwrap_or_default(),
+                    UnixMillis(fact.created_ms),
+                    committed,
+                    Digest::from_wire(&fact.agreement).ok(),
+                    Digest::from_wire(&fact.standard).ok(),
+                );
+                if let Ok(received) = received {
+                    self.local_case(&id, peer, received, body);
+                }
+            }
+            Stored::Stop(fact) => {
+                let channel = ChannelId { from: node(&fact.from)?, to: node(&fact.to)? };
+                let code = RefusalCode::with_code(&fact.code).unwrap_or(RefusalCode::ChannelStopped);
+                self.stop(channel, &Refusal::new(code, fact.detail), fact.evidence);
+            }
+            Stored::Resume(fact) => {
+                let channel = ChannelId { from: node(&fact.from)?, to: node(&fact.to)? };
+                self.resume(channel, &fact.reason);
+            }
+            Stored::LicencePut(_) => {
+                let body = bodies.next().flatten().unwrap_or_default();
+                let licence = payload(&body).unwrap_or_default();
+                if let Ok(licence) = proto::exchange::v1::Licence::decode(licence) {
+                    self.put_licence(&licence, body);
+                }
+            }
+            Stored::SigningKey(fact) => {
+                let chain: Vec<Vec<u8>> = fact.certificate.iter().map(|der| der.to_vec()).collect();
+                if let (Ok(node), Some(key)) = (node(&fact.node), signing_key_of(&chain)) {
+                    self.signing_key(node, &chain, key);
+                }
+            }
+            Stored::Alarm(fact) => self.alarm(&fact.code, fact.detail),
+            Stored::DraftDropped(fact) => {
+                let peer = node(&fact.to)?;
+                self.known(peer)?;
+                self.forget_staged(peer, &fact.message_id);
+                if let (Ok(id), Some(code)) =
+                    (<[u8; 16]>::try_from(&fact.message_id[..]), RefusalCode::with_code(&fact.code))
+                {
+                    self.drop_draft(peer, MessageId(id), code);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// In replay an appended entry ends the wait of its draft.
+    fn forget_staged(&mut self, peer: NodeId, id: &[u8]) {
+        let Some(out) = self.out.get_mut(&peer) else { return };
+        let Some(place) = out.staged.iter().position(|staged| staged.draft.message_id.0 == *id) else {
+            return;
+        };
+        if let Some(staged) = out.staged.remove(place) {
+            self.delete(Table::Staged, rows::staged(peer, staged.serial));
+        }
+    }
+
+    /// Drops waiting drafts whose messages stand in the log already: called after each replayed append.
+    pub fn settle_staged(&mut self) {
+        let peers: Vec<NodeId> = self.out.keys().copied().collect();
+        for peer in peers {
+            let channel = ChannelId { from: self.me, to: peer };
+            let done: Vec<MessageId> = self.out[&peer]
+                .staged
+                .iter()
+                .map(|staged| staged.draft.message_id)
+                .filter(|id| self.message(channel, *id).is_some())
+                .collect();
+            for id in done {
+                self.forget_staged(peer, &id.0);
+            }
+        }
+    }
+
+    /// A peer that is in the journal and no longer in the configuration keeps its logs.
+    fn known(&mut self, peer: NodeId) -> Result<(), ArchiveError> {
+        if self.out.contains_key(&peer) { Ok(()) } else { self.open_channel(peer) }
+    }
+}
+
+/// The facts of a case, from the index.
+///
+/// # Errors
+/// When the index cannot be read.
+pub fn read_case(archive: &Archive, id: &CaseId) -> Result<Option<CaseBook>, ArchiveError> {
+    let Some(row) = archive.index().get(Table::Case, &rows::case(id))? else { return Ok(None) };
+    let mismatch = || ArchiveError::Mismatch("a case row");
+    let row = stored::CaseRow::decode(row).map_err(|_| mismatch())?;
+    let facts = archive
+        .rows(Table::CaseFact, &rows::case_facts(id))?
+        .into_iter()
+        .filter_map(|(_, value)| stored::CaseFact::decode(value).ok())
+        .filter_map(|fact| wire::case_fact::decode(&fact).ok())
+        .collect();
+    Ok(Some(CaseBook {
+        receiving: row.receiving.parse().map_err(|_| mismatch())?,
+        competent: row.competent.parse().map_err(|_| mismatch())?,
+        facts,
+    }))
+}
+
+/// What makes two submissions under one id the same: kind, case, in-reply-to and payload.
+pub fn content_digest(
+    kind: &str,
+    case_id: Option<&CaseId>,
+    in_reply_to: Option<MessageId>,
+    payload: &[u8],
+) -> Bytes {
+    let case = case_id.map_or("", CaseId::as_str);
+    let reply = in_reply_to.map_or([0; 16], |id| id.0);
+    let hash =
+        crate::suite::sha256(&[kind.as_bytes(), b"\0", case.as_bytes(), b"\0", &reply, payload]);
+    Bytes::copy_from_slice(&hash)
+}
+
+fn content_of(header: &Header, payload: &[u8]) -> Bytes {
+    content_digest(&header.kind, header.case_id.as_ref(), header.in_reply_to, payload)
+}
+
+/// The head that a note signs.
+pub fn head(note: &Note) -> Head {
+    let checkpoint = note.checkpoint();
+    Head { size: checkpoint.size, root: checkpoint.root, time: checkpoint.time }
+}
+
+fn split(entries: Vec<RawEntry>) -> (Vec<Bytes>, Vec<Bytes>) {
+    entries.into_iter().map(|raw| (raw.header, raw.body.unwrap_or_default())).unzip()
+}
+
+fn peaks(frontier: &Frontier) -> Vec<Bytes> {
+    frontier.peaks().iter().map(|peak| Bytes::copy_from_slice(peak)).collect()
+}
+
+fn note_bytes(note: Option<&Note>) -> Bytes {
+    note.map_or_else(Bytes::new, |note| Bytes::from(note.text()))
+}
+
+fn wire_digest(digest: Option<Digest>) -> Bytes {
+    digest.map_or_else(Bytes::new, |digest| Bytes::copy_from_slice(&digest.to_wire()))
+}
+
+fn read_staged(fact: &stored::Staged, body: &Bytes, serial: u64) -> Option<StagedDraft> {
+    let message = |bytes: &Bytes| <[u8; 16]>::try_from(&bytes[..]).ok().map(MessageId);
+    let salt = *body.first_chunk::<16>()?;
+    let draft = Draft {
+        to: fact.to.parse().ok()?,
+        message_id: message(&fact.message_id)?,
+        alias: fact.alias.clone(),
+        kind: Kind::named(&fact.kind)?,
+        case_id: fact.case_id.parse().ok(),
+        in_reply_to: message(&fact.in_reply_to),
+        agreement: Digest::from_wire(&fact.agreement).ok(),
+        standard: Digest::from_wire(&fact.standard).ok(),
+        created: UnixMillis(fact.created_ms),
+        expires: (fact.expires_ms != 0).then_some(UnixMillis(fact.expires_ms)),
+        payload: payload(body)?,
+    };
+    Some(StagedDraft { serial, draft, salt })
+}
+
+/// The signing key of a certificate chain, by its fields alone; trust is judged elsewhere.
+pub fn signing_key_of(chain: &[Vec<u8>]) -> Option<SigningKey> {
+    let fields = certs::profile::read_fields(chain.first()?).ok()?;
+    let key = PublicKey::from_spki(&fields.spki_der).ok()?;
+    Some(SigningKey { name: fields.id.to_string(), key, chain: chain.to_vec() })
+}
+
+struct LedgerNodes<'a> {
+    ledger: &'a Ledger,
+    log: LogId,
+}
+
+impl Nodes for LedgerNodes<'_> {
+    fn node(&self, level: u8, index: u64) -> Result<Hash, MissingNode> {
+        node_from_tiles(self.ledger.suite, level, index, |base, tile| {
+            self.ledger.get(Table::Tile, rows::tile(self.log, base, tile))
+        })
+    }
+}
+
+impl Books for Ledger {
+    fn agreement(&self, digest: &Digest) -> Option<Arc<AgreementRecord>> {
+        let documents = self.documents.read().expect("no holder of the documents panics");
+        documents.agreements.get(digest).map(|(record, _)| Arc::clone(record))
+    }
+
+    fn standard(&self, digest: &Digest) -> Option<Arc<Standard>> {
+        let documents = self.documents.read().expect("no holder of the documents panics");
+        documents.standards.get(digest).map(|(standard, _, _)| Arc::clone(standard))
+    }
+
+    fn case(&self, id: &CaseId) -> Option<Arc<CaseBook>> {
+        let book = match self.cases.get(id) {
+            Some(book) => Arc::clone(book),
+            None => Arc::new(read_case(&self.archive, id).ok().flatten()?),
+        };
+        let Some((author, position)) = self.horizon else { return Some(book) };
+        let mut seen = CaseBook::clone(&book);
+        seen.facts.retain(|fact| fact.author == author || fact.local || fact.seen <= position);
+        Some(Arc::new(seen))
+    }
+
+    fn request(&self, channel: ChannelId, id: MessageId) -> Option<RequestRecord> {
+        let row: stored::RequestRow = self.row(Table::Request, rows::request(channel, id))?;
+        Some(RequestRecord {
+            kind: Kind::named(&row.kind)?,
+            case_id: row.case_id.parse().ok(),
+            answered: row.answered,
+        })
+    }
+}

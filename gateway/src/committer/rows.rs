@@ -1,0 +1,164 @@
+//! Keys and values of the index. All of it can be rebuilt from the journal, so a change here needs a
+//! new [`INDEX_VERSION`] and nothing else: an index of another version is made anew.
+
+use crate::id::{CaseId, ChannelId, Digest, LogId, MessageId, NodeId};
+use crate::store::Locator;
+
+/// Raised when rows change their meaning.
+pub const INDEX_VERSION: u32 = 1;
+
+/// Where something lies in the journal: a frame, a fact in it, and that fact's bodies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The frame.
+    pub locator: Locator,
+    /// Number of the fact in the commit.
+    pub fact: u32,
+    /// Number of the fact's first body in the frame.
+    pub body: u32,
+    /// Entries of the fact.
+    pub count: u32,
+}
+
+impl Place {
+    /// The stored form, 28 bytes.
+    pub fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = self.locator.to_bytes().to_vec();
+        for number in [self.fact, self.body, self.count] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
+        bytes
+    }
+
+    /// Reads [`Place::to_bytes`].
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (locator, rest) = bytes.split_first_chunk::<{ Locator::BYTES }>()?;
+        let number = |at: usize| rest.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
+        Some(Self {
+            locator: Locator::from_bytes(*locator),
+            fact: number(0)?,
+            body: number(4)?,
+            count: number(8)?,
+        })
+    }
+}
+
+fn channel_prefix(channel: ChannelId) -> Vec<u8> {
+    [channel.from.as_str().as_bytes(), channel.to.as_str().as_bytes()].concat()
+}
+
+/// All keys of one log start so: from, to, epoch.
+pub fn log_prefix(log: LogId) -> Vec<u8> {
+    let mut key = channel_prefix(log.channel);
+    key.extend_from_slice(&log.epoch.to_be_bytes());
+    key
+}
+
+/// Table Channel.
+pub fn channel(channel: ChannelId) -> Vec<u8> {
+    channel_prefix(channel)
+}
+
+/// Table Batch: the batch that starts at `first`.
+pub fn batch(log: LogId, first: u64) -> Vec<u8> {
+    let mut key = log_prefix(log);
+    key.extend_from_slice(&first.to_be_bytes());
+    key
+}
+
+/// The `first` of a Batch key.
+pub fn batch_first(key: &[u8]) -> Option<u64> {
+    key.last_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+/// Table Message.
+pub fn message(channel: ChannelId, id: MessageId) -> Vec<u8> {
+    let mut key = channel_prefix(channel);
+    key.extend_from_slice(&id.0);
+    key
+}
+
+/// Table Tile: tile `tile` of the nodes at `level`.
+pub fn tile(log: LogId, level: u8, tile: u64) -> Vec<u8> {
+    let mut key = log_prefix(log);
+    key.push(level);
+    key.extend_from_slice(&tile.to_be_bytes());
+    key
+}
+
+/// Table Case.
+pub fn case(id: &CaseId) -> Vec<u8> {
+    id.as_str().as_bytes().to_vec()
+}
+
+/// Table CaseFact: prefix of all facts of a case. Case ids hold no NUL.
+pub fn case_facts(id: &CaseId) -> Vec<u8> {
+    let mut key = id.as_str().as_bytes().to_vec();
+    key.push(0);
+    key
+}
+
+/// Table CaseFact: one fact. Local ones stand before those that crossed.
+pub fn case_fact(id: &CaseId, author: NodeId, local: bool, epoch: u32, index: u64) -> Vec<u8> {
+    let mut key = case_facts(id);
+    key.extend_from_slice(author.as_str().as_bytes());
+    key.push(u8::from(!local));
+    key.extend_from_slice(&epoch.to_be_bytes());
+    key.extend_from_slice(&index.to_be_bytes());
+    key
+}
+
+/// Table Document.
+pub fn document(digest: &Digest) -> Vec<u8> {
+    digest.to_wire().to_vec()
+}
+
+/// Table Licence, by identifier.
+pub fn licence(id: &str) -> Vec<u8> {
+    [b"i", id.as_bytes()].concat()
+}
+
+/// Table Licence, by type and holder: hashed, because a holder's code may be personal.
+pub fn licence_of_holder(type_code: &str, holder_code: &str) -> Vec<u8> {
+    let hash = crate::suite::sha256(&[type_code.as_bytes(), b"\0", holder_code.as_bytes()]);
+    [b"h".as_slice(), &hash].concat()
+}
+
+/// Table Cursor.
+pub fn cursor(consumer: &str, from: NodeId) -> Vec<u8> {
+    [consumer.as_bytes(), b"\0", from.as_str().as_bytes()].concat()
+}
+
+/// Table Request: a query or recognition request.
+pub fn request(channel: ChannelId, id: MessageId) -> Vec<u8> {
+    let mut key = b"q".to_vec();
+    key.extend_from_slice(&channel_prefix(channel));
+    key.extend_from_slice(&id.0);
+    key
+}
+
+/// Table Request: a refusal that this node wrote for a message of `channel`.
+pub fn refused_here(channel: ChannelId, id: MessageId) -> Vec<u8> {
+    let mut key = b"r".to_vec();
+    key.extend_from_slice(&channel_prefix(channel));
+    key.extend_from_slice(&id.0);
+    key
+}
+
+/// Table Staged: drafts to `to`, in order of their staging.
+pub fn staged(to: NodeId, serial: u64) -> Vec<u8> {
+    let mut key = to.as_str().as_bytes().to_vec();
+    key.extend_from_slice(&serial.to_be_bytes());
+    key
+}
+
+/// Table Meta: a signing certificate, by its hash.
+pub fn signing_key(node: NodeId, leaf: &[u8]) -> Vec<u8> {
+    let mut key = b"key/".to_vec();
+    key.extend_from_slice(node.as_str().as_bytes());
+    key.extend_from_slice(&crate::suite::sha256(&[leaf]));
+    key
+}
+
+/// Prefix of all signing certificates in table Meta.
+pub const SIGNING_KEYS: &[u8] = b"key/";

@@ -1,0 +1,59 @@
+//! The signing certificates this node has met: its own and its partners', present and past. Old ones
+//! stay, because evidence outlives keys; whether one is trusted *now* is the trust store's to say.
+
+use crate::channel::batch::KnownKey;
+use crate::id::NodeId;
+use crate::log::checkpoint::Note;
+use crate::suite::PublicKey;
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+/// A signing certificate with what is needed of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningKey {
+    /// SPIFFE id.
+    pub name: String,
+    /// The key.
+    pub key: PublicKey,
+    /// DER, leaf first.
+    pub chain: Vec<Vec<u8>>,
+}
+
+impl SigningKey {
+    /// As a key for verifying.
+    pub fn known(&self) -> KnownKey<'_> {
+        KnownKey { name: &self.name, key: &self.key }
+    }
+}
+
+/// All signing certificates met so far. Shared between the committer and the links.
+#[derive(Debug, Default)]
+pub struct KeyBook(RwLock<HashMap<NodeId, Vec<Arc<SigningKey>>>>);
+
+impl KeyBook {
+    /// Adds a certificate; says whether it was new.
+    pub fn add(&self, node: NodeId, key: SigningKey) -> bool {
+        let mut book = self.0.write().expect("no holder of the key book panics");
+        let keys = book.entry(node).or_default();
+        let new = keys.iter().all(|known| known.chain.first() != key.chain.first());
+        if new {
+            keys.push(Arc::new(key));
+        }
+        new
+    }
+
+    /// A node's certificates, oldest first.
+    pub fn of(&self, node: NodeId) -> Vec<Arc<SigningKey>> {
+        self.0.read().expect("no holder of the key book panics").get(&node).cloned().unwrap_or_default()
+    }
+
+    /// The key of `node` that signed a note as its sender.
+    pub fn origin_key(&self, node: NodeId, note: &Note) -> Option<Arc<SigningKey>> {
+        self.of(node).into_iter().rev().find(|key| note.is_signed_by(&key.name, &key.key))
+    }
+
+    /// The key of `node` that cosigned a note.
+    pub fn cosigner_key(&self, node: NodeId, note: &Note) -> Option<Arc<SigningKey>> {
+        self.of(node).into_iter().rev().find(|key| note.is_cosigned_by(&key.name, &key.key))
+    }
+}
