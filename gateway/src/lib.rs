@@ -1,1 +1,3 @@
 //! The exchange core.
+
+pub mod codes;
