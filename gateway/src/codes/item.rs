@@ -2,9 +2,9 @@
 //!
 //! From the annexes of 国办发〔2020〕35号 and 〔2022〕34号, mostly from general
 //! knowledge, with two local items. Official lists are versioned data that change:
-//! never count on their number, and check a row before quoting it. The suggested mode is this
-//! project's, the annexes fix none; what holds between two parties is in their
-//! agreement.
+//! never count on their number, and check a row before quoting it. The mode is
+//! this project's suggestion, the annexes fix none; what holds between two parties
+//! is in their agreement.
 
 use std::sync::OnceLock;
 

@@ -161,7 +161,7 @@ mod tests {
     }
 
     /// A valid code from any registering authority, division and organisation.
-    pub(crate) fn any_uscc() -> impl Strategy<Value = String> {
+    fn any_uscc() -> impl Strategy<Value = String> {
         ("[1-9AN][1-9][0-9]{6}", "[0-9A-HJ-NP-RTUW-Y]{8}").prop_map(|(head, organisation)| {
             let digit = char::from(org_code::check_digit(organisation.as_bytes()));
             let body = format!("{head}{organisation}{digit}");
