@@ -2,6 +2,7 @@
 //! there, and `tests/architecture.rs` holds them up.
 
 // floor 1: vocabulary
+pub mod codes;
 pub mod id;
 pub mod limits;
 pub mod refusal;
