@@ -258,6 +258,19 @@ mod tests {
         assert_eq!(key(KeyKind::P384), Err("trust.key_unsupported"));
     }
 
+    /// RFC 8410 §10.1 and §10.3; OpenSSL writes Ed25519 keys in this older form, without the public half.
+    #[test]
+    fn an_ed25519_key_without_its_public_half_reads() {
+        let key = "-----BEGIN PRIVATE KEY-----\n\
+            MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+            -----END PRIVATE KEY-----\n";
+        let public = "-----BEGIN PUBLIC KEY-----\n\
+            MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
+            -----END PUBLIC KEY-----\n";
+        let (_dir, path) = file(key.as_bytes(), 0o600);
+        assert_eq!(public_key(&read_key(&path).unwrap()).unwrap(), pem::parse(public).unwrap().contents());
+    }
+
     #[test]
     fn an_identity_does_not_print_its_key() {
         let issued = issued();

@@ -118,6 +118,10 @@ fn spiffe_id(certificate: &X509Certificate<'_>) -> Result<SpiffeId, TrustError> 
         .subject_alternative_name()
         .map_err(malformed)?
         .ok_or_else(|| TrustError::WrongSan("there is none".into()))?;
+    if names.value.general_names.iter().any(|name| matches!(name, GeneralName::Invalid(..))) {
+        // It might be a second URI to somebody who reads more leniently.
+        return Err(TrustError::WrongSan("a name that does not parse".into()));
+    }
     let mut uris = names.value.general_names.iter().filter_map(|name| match name {
         GeneralName::URI(uri) => Some(*uri),
         _ => None,

@@ -1,6 +1,6 @@
 //! Hierarchies on disk.
 //!
-//! [`write`] makes a new folder with everything that its nodes need; [`join`] and [`revoke`] open it again:
+//! [`write()`] makes a new folder with everything that its nodes need; [`join`] and [`revoke`] open it again:
 //!
 //! ```text
 //! DIR/trust/trust.toml, <domain>.root.pem, <domain>.crl.pem     what every node trusts
@@ -32,7 +32,7 @@ const KEY_MODE: u32 = 0o600;
 const FILE_MODE: u32 = 0o644;
 const FOLDER_MODE: u32 = 0o700;
 
-/// What [`write`] makes.
+/// What [`write()`] makes.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// "Now" for every certificate, Unix ms.
@@ -122,7 +122,7 @@ pub fn write(dir: &Path, plan: &Plan) -> Result<(), PkiError> {
     create(&trust.join("trust.toml"), &trust_toml, FILE_MODE)
 }
 
-/// Issues both certificates to one more node of a province that [`write`] made.
+/// Issues both certificates to one more node of a province that [`write()`] made.
 ///
 /// # Errors
 /// [`PkiError::File`] when the node's folder exists already, or the province's does not.
@@ -132,7 +132,7 @@ pub fn join(dir: &Path, domain: &str, node: &NodePlan, now_ms: i64) -> Result<()
     issue_to_node(dir, &province, node)
 }
 
-/// Revokes certificates of a province that [`write`] made and replaces its revocation lists.
+/// Revokes certificates of a province that [`write()`] made and replaces its revocation lists.
 ///
 /// Earlier revocations stay. `serials` as in [`Issued::serial`]. After a crash the record of revocations may be
 /// ahead of the lists; the next call publishes it.
