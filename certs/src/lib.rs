@@ -1,1 +1,27 @@
-//! Certificates and trust.
+//! Certificates and trust: who may speak for which city.
+//!
+//! A [`TrustStore`] holds trust domains; [`TrustStore::verify`] answers whether a certificate chain may open
+//! something new (a connection, a signature), [`TrustStore::verify_evidence`] whether it was good when an old
+//! signature was made. The answer is a [`Verified`], which only this crate can make, or a [`TrustError`] with a
+//! stable code. rustls-webpki decides paths; `x509-parser` only reads fields.
+//!
+//! The crate does no networking and never reads the clock: every instant is an argument, in Unix milliseconds.
+
+pub mod domain;
+pub mod error;
+pub mod identity;
+pub mod limits;
+mod path;
+pub mod pem;
+mod profile;
+pub mod revocation;
+pub mod spiffe;
+pub mod store;
+
+pub use domain::{Anchor, AnchorState, DivisionPrefix, TrustDomain};
+pub use error::{Fault, TrustError};
+pub use identity::Identity;
+pub use profile::{KeyAlgorithm, Purpose};
+pub use revocation::{Crl, Revocation};
+pub use spiffe::{Division, DomainName, SpiffeId};
+pub use store::{TrustStore, Verified};

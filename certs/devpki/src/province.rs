@@ -1,0 +1,295 @@
+//! One trust domain's certification authority: a root, and the authority under it that issues to nodes.
+//!
+//! Both keys are P-256 and both stay in memory; [`crate::folder`] stores and reloads them. Revocation lists come
+//! in pairs, one by each authority, because nodes ask for the status of every certificate in a chain.
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, RevokedCertParams, SerialNumber,
+};
+
+use crate::PkiError;
+use crate::leaf::{
+    BACKDATE_MS, DAY_MS, Issued, KeyKind, LeafSpec, SignedBy, common_name, instant, random_serial,
+};
+
+const ROOT_DAYS: i64 = 20 * 365;
+const ISSUING_DAYS: i64 = 5 * 365;
+
+/// A trust domain's authority, with its keys.
+pub struct Province {
+    name: String,
+    prefixes: Vec<String>,
+    now_ms: i64,
+    pub(crate) root: Authority,
+    pub(crate) issuing: Authority,
+}
+
+/// A certificate authority: what it says of itself, and its key.
+pub(crate) struct Authority {
+    pub(crate) certificate_pem: String,
+    pub(crate) certificate_der: Vec<u8>,
+    pub(crate) key_pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// One entry of a revocation list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// The certificate's serial number, as in [`Issued::serial`].
+    pub serial: Vec<u8>,
+    /// When the authority revoked it, Unix ms.
+    pub revoked_ms: i64,
+    /// Since when its key is held to be in other hands, Unix ms, if that is earlier.
+    pub compromised_from_ms: Option<i64>,
+}
+
+/// A domain's revocation lists: the issuing authority's, then the root's.
+#[derive(Clone, Debug)]
+pub struct Crls {
+    /// Both lists, as two PEM blocks in one text.
+    pub pem: String,
+    /// Both lists as DER.
+    pub der: Vec<Vec<u8>>,
+}
+
+impl Province {
+    /// Makes a new authority with fresh keys.
+    ///
+    /// `prefixes`: the divisions that it may speak for, each of 2..=6 digits. `now_ms` is "now" for everything it
+    /// issues.
+    ///
+    /// # Errors
+    /// [`PkiError::DomainName`], [`PkiError::Prefix`], or [`PkiError::Issue`] when there is no randomness.
+    pub fn new(domain_name: &str, prefixes: &[&str], now_ms: i64) -> Result<Self, PkiError> {
+        check_domain_name(domain_name)?;
+        let prefixes = prefixes.iter().map(|prefix| check_prefix(prefix)).collect::<Result<Vec<_>, _>>()?;
+        let root_key = KeyKind::P256.generate()?;
+        let root_params = authority_params(&format!("{domain_name} root"), 1, now_ms, ROOT_DAYS)?;
+        let root = Authority::new(root_params.self_signed(&root_key)?.pem(), root_key)?;
+        let issuing_key = KeyKind::P256.generate()?;
+        let issuing_params = authority_params(&format!("{domain_name} issuing"), 0, now_ms, ISSUING_DAYS)?;
+        let issuing =
+            Authority::new(issuing_params.signed_by(&issuing_key, &root.issuer)?.pem(), issuing_key)?;
+        Ok(Self { name: domain_name.to_owned(), prefixes, now_ms, root, issuing })
+    }
+
+    pub(crate) fn from_parts(
+        name: &str,
+        prefixes: Vec<String>,
+        now_ms: i64,
+        root: Authority,
+        issuing: Authority,
+    ) -> Result<Self, PkiError> {
+        check_domain_name(name)?;
+        Ok(Self { name: name.to_owned(), prefixes, now_ms, root, issuing })
+    }
+
+    /// The trust domain's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The division prefixes that it may speak for.
+    pub fn prefixes(&self) -> &[String] {
+        &self.prefixes
+    }
+
+    /// The root certificate: the anchor of a trust store. DER.
+    pub fn root_der(&self) -> &[u8] {
+        &self.root.certificate_der
+    }
+
+    /// The root certificate, PEM.
+    pub fn root_pem(&self) -> &str {
+        &self.root.certificate_pem
+    }
+
+    /// The issuing authority's certificate, DER.
+    pub fn issuing_der(&self) -> &[u8] {
+        &self.issuing.certificate_der
+    }
+
+    /// Issues a TLS certificate to a node.
+    ///
+    /// # Errors
+    /// [`PkiError::Division`] or [`PkiError::ForeignDivision`]; use [`Province::leaf`] to issue what a node must
+    /// refuse.
+    pub fn tls(&self, division: &str) -> Result<Issued, PkiError> {
+        self.check_division(division)?;
+        self.leaf(&LeafSpec::tls(&self.name, division, self.now_ms))
+    }
+
+    /// Issues a signing certificate to a node.
+    ///
+    /// # Errors
+    /// As [`Province::tls`].
+    pub fn signing(&self, division: &str, key: KeyKind) -> Result<Issued, PkiError> {
+        self.check_division(division)?;
+        self.leaf(&LeafSpec::signing(&self.name, division, key, self.now_ms))
+    }
+
+    /// Issues whatever the specification says, wise or not, with a fresh key.
+    ///
+    /// # Errors
+    /// [`PkiError::Instant`] or [`PkiError::Issue`] when the fields cannot be encoded.
+    pub fn leaf(&self, spec: &LeafSpec) -> Result<Issued, PkiError> {
+        let key = spec.key.generate()?;
+        let params = spec.params()?;
+        let authority = match spec.signed_by {
+            SignedBy::Issuing => &self.issuing,
+            SignedBy::Root => &self.root,
+        };
+        let certificate = params.signed_by(&key, &authority.issuer)?;
+        let mut chain_pem = certificate.pem();
+        let mut chain_der = vec![certificate.der().to_vec()];
+        if spec.signed_by == SignedBy::Issuing {
+            chain_pem.push_str(&self.issuing.certificate_pem);
+            chain_der.push(self.issuing.certificate_der.clone());
+        }
+        let serial = params.serial_number.expect("LeafSpec::params sets a serial number").to_bytes();
+        Ok(Issued {
+            chain_pem,
+            key_pem: key.serialize_pem(),
+            chain_der,
+            key_der: key.serialize_der(),
+            serial,
+        })
+    }
+
+    /// Issues revocation lists with these serial numbers, revoked as of `this_update_ms`.
+    ///
+    /// # Errors
+    /// [`PkiError::Instant`]; [`PkiError::Issue`] when `next_update_ms` is not after `this_update_ms`.
+    pub fn crl(&self, serials: &[&[u8]], this_update_ms: i64, next_update_ms: i64) -> Result<Crls, PkiError> {
+        let revoked: Vec<Revocation> = serials
+            .iter()
+            .map(|serial| Revocation {
+                serial: serial.to_vec(),
+                revoked_ms: this_update_ms,
+                compromised_from_ms: None,
+            })
+            .collect();
+        self.crl_of(&revoked, this_update_ms, next_update_ms)
+    }
+
+    /// Issues revocation lists with dated entries.
+    ///
+    /// A serial number that belongs to the issuing authority's own certificate takes effect through the root's
+    /// list; both lists carry every entry, which is harmless because serial numbers are random.
+    ///
+    /// # Errors
+    /// As [`Province::crl`].
+    pub fn crl_of(
+        &self,
+        revoked: &[Revocation],
+        this_update_ms: i64,
+        next_update_ms: i64,
+    ) -> Result<Crls, PkiError> {
+        let mut crls = Crls { pem: String::new(), der: Vec::new() };
+        for authority in [&self.issuing, &self.root] {
+            let params = CertificateRevocationListParams {
+                this_update: instant(this_update_ms)?,
+                next_update: instant(next_update_ms)?,
+                // Grows with time, as RFC 5280 §5.2.3 asks, without anything to remember.
+                crl_number: SerialNumber::from(this_update_ms.max(0).unsigned_abs()),
+                issuing_distribution_point: None,
+                revoked_certs: revoked.iter().map(Revocation::params).collect::<Result<_, _>>()?,
+                key_identifier_method: KeyIdMethod::Sha256,
+            };
+            let list = params.signed_by(&authority.issuer)?;
+            crls.pem.push_str(&list.pem()?);
+            crls.der.push(list.der().to_vec());
+        }
+        Ok(crls)
+    }
+
+    /// The issuing authority's own serial number, to revoke it.
+    pub fn issuing_serial(&self) -> Vec<u8> {
+        self.issuing.serial()
+    }
+
+    fn check_division(&self, division: &str) -> Result<(), PkiError> {
+        if division.len() != 6 || !division.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(PkiError::Division(division.to_owned()));
+        }
+        if !self.prefixes.iter().any(|prefix| division.starts_with(prefix.as_str())) {
+            return Err(PkiError::ForeignDivision {
+                domain: self.name.clone(),
+                division: division.to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Province {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Province")
+            .field("name", &self.name)
+            .field("prefixes", &self.prefixes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Revocation {
+    fn params(&self) -> Result<RevokedCertParams, PkiError> {
+        Ok(RevokedCertParams {
+            serial_number: SerialNumber::from_slice(&self.serial),
+            revocation_time: instant(self.revoked_ms)?,
+            reason_code: None,
+            invalidity_date: self.compromised_from_ms.map(instant).transpose()?,
+        })
+    }
+}
+
+impl Authority {
+    pub(crate) fn new(certificate_pem: String, key: KeyPair) -> Result<Self, PkiError> {
+        let certificate_der = pem::parse(&certificate_pem)
+            .map_err(|error| rcgen::Error::PemError(error.to_string()))?
+            .into_contents();
+        let key_pem = key.serialize_pem();
+        let issuer = Issuer::from_ca_cert_pem(&certificate_pem, key)?;
+        Ok(Self { certificate_pem, certificate_der, key_pem, issuer })
+    }
+
+    /// The content octets of its serial number.
+    fn serial(&self) -> Vec<u8> {
+        let (_, certificate) = x509_parser::parse_x509_certificate(&self.certificate_der)
+            .expect("Authority::new parsed this certificate");
+        certificate.raw_serial().to_vec()
+    }
+}
+
+fn authority_params(
+    name: &str,
+    below: u8,
+    now_ms: i64,
+    valid_days: i64,
+) -> Result<CertificateParams, PkiError> {
+    let mut params = CertificateParams::default();
+    params.serial_number = Some(random_serial()?);
+    params.distinguished_name = common_name(name);
+    params.not_before = instant(now_ms - BACKDATE_MS)?;
+    params.not_after = instant(now_ms + valid_days * DAY_MS)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.use_authority_key_identifier_extension = true;
+    Ok(params)
+}
+
+pub(crate) fn check_domain_name(name: &str) -> Result<(), PkiError> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.' || byte == b'-';
+    // A leading dot would name a hidden file, or the parent folder.
+    if name.is_empty() || name.len() > 255 || name.starts_with('.') || !name.bytes().all(plain) {
+        return Err(PkiError::DomainName(name.to_owned()));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_prefix(prefix: &str) -> Result<String, PkiError> {
+    if !(2..=6).contains(&prefix.len()) || !prefix.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(PkiError::Prefix(prefix.to_owned()));
+    }
+    Ok(prefix.to_owned())
+}

@@ -1,0 +1,336 @@
+//! A trust domain: one operator's certificate authority, and the divisions it may speak for.
+//!
+//! A domain is a value. An administrator's change makes another one, which is checked whole when a
+//! [`crate::TrustStore`] is built of it; what one domain may not share with another is checked there.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use ring::digest::{SHA256, digest};
+use rustls::pki_types::{CertificateDer, TrustAnchor};
+
+use crate::error::TrustError;
+use crate::limits::{CERTIFICATE_BYTES_MAX, CRL_GRACE_HOURS_MAX};
+use crate::path::{self, Path};
+use crate::profile;
+use crate::revocation::{self, Revocation};
+use crate::spiffe::{Division, DomainName, NotAnId};
+
+/// What an anchor may be used for. States follow in this order; going back needs the same approval as a new root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AnchorState {
+    /// Known, and distributed to everybody, before anything uses it.
+    Prepared,
+    /// Opens connections and signs.
+    Active,
+    /// Still verifies old evidence, opens nothing new.
+    Tainted,
+    /// Good for nothing any more.
+    Revoked,
+}
+
+impl fmt::Display for AnchorState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Prepared => "prepared",
+            Self::Active => "active",
+            Self::Tainted => "tainted",
+            Self::Revoked => "revoked",
+        })
+    }
+}
+
+/// The question that a path is found for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// May it open something new?
+    Opening,
+    /// Was it good when an old signature was made?
+    Evidence,
+}
+
+impl Question {
+    fn allows(self, state: AnchorState) -> bool {
+        match (self, state) {
+            (_, AnchorState::Active) | (Self::Evidence, AnchorState::Tainted) => true,
+            (Self::Opening, AnchorState::Tainted) | (_, AnchorState::Prepared | AnchorState::Revoked) => {
+                false
+            }
+        }
+    }
+}
+
+/// The first digits, two to six, of the divisions that a domain may speak for.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DivisionPrefix(String);
+
+impl DivisionPrefix {
+    /// The digits as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a division begins with these digits.
+    pub fn covers(&self, division: Division) -> bool {
+        division.as_str().starts_with(&self.0)
+    }
+
+    /// Whether some division begins with both.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        self.0.starts_with(&other.0) || other.0.starts_with(&self.0)
+    }
+}
+
+impl FromStr for DivisionPrefix {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        if (2..=6).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotAnId::new(text, "a division prefix of two to six digits"))
+        }
+    }
+}
+
+impl fmt::Display for DivisionPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for DivisionPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DivisionPrefix({self})")
+    }
+}
+
+/// A root certificate and its state. Its own validity dates decide nothing: the state does.
+#[derive(Clone)]
+pub struct Anchor {
+    anchor: TrustAnchor<'static>,
+    fingerprint: [u8; 32],
+    state: AnchorState,
+}
+
+impl Anchor {
+    /// Reads a root certificate from DER.
+    ///
+    /// # Errors
+    /// [`TrustError::Config`] when it is not an authority's certificate.
+    pub fn from_der(der: &[u8], state: AnchorState) -> Result<Self, TrustError> {
+        let refused = |reason: String| TrustError::Config(format!("not an anchor: {reason}"));
+        if der.len() > CERTIFICATE_BYTES_MAX {
+            return Err(refused(format!("{} bytes are too many", der.len())));
+        }
+        let parsed = profile::parse(der).map_err(|error| refused(error.to_string()))?;
+        if !parsed.is_ca() {
+            return Err(refused("basicConstraints does not say CA".into()));
+        }
+        let certificate = CertificateDer::from(der);
+        let anchor = webpki::anchor_from_trusted_cert(&certificate)
+            .map_err(|error| refused(error.to_string()))?
+            .to_owned();
+        Ok(Self { anchor, fingerprint: fingerprint(der), state })
+    }
+
+    /// What it may be used for.
+    pub fn state(&self) -> AnchorState {
+        self.state
+    }
+
+    /// SHA-256 of the certificate's DER.
+    pub fn fingerprint(&self) -> &[u8; 32] {
+        &self.fingerprint
+    }
+
+    pub(crate) fn anchor(&self) -> &TrustAnchor<'static> {
+        &self.anchor
+    }
+}
+
+impl fmt::Debug for Anchor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fingerprint: String = self.fingerprint.iter().map(|byte| format!("{byte:02x}")).collect();
+        write!(f, "Anchor({fingerprint} {})", self.state)
+    }
+}
+
+/// One operator's authority.
+#[derive(Clone, Debug)]
+pub struct TrustDomain {
+    name: DomainName,
+    prefixes: Vec<DivisionPrefix>,
+    anchors: Vec<Anchor>,
+    revocation: Revocation,
+    suspended: BTreeSet<Division>,
+}
+
+impl TrustDomain {
+    /// Puts a domain together; nobody is suspended.
+    ///
+    /// Lists are told apart by their issuer's name, so an authority that changes its key and keeps publishing lists
+    /// under the old one needs a new name.
+    ///
+    /// # Errors
+    /// [`TrustError::Config`] when it has no prefix or no anchor, two revocation lists of one issuer, or a longer
+    /// grace than [`CRL_GRACE_HOURS_MAX`].
+    pub fn new(
+        name: DomainName,
+        prefixes: Vec<DivisionPrefix>,
+        anchors: Vec<Anchor>,
+        revocation: Revocation,
+    ) -> Result<Self, TrustError> {
+        let refused = |reason: &str| Err(TrustError::Config(format!("domain {name}: {reason}")));
+        if prefixes.is_empty() {
+            return refused("no division prefix");
+        }
+        if anchors.is_empty() {
+            return refused("no anchor");
+        }
+        if let Revocation::Crl { lists, grace_hours } = &revocation {
+            if *grace_hours > CRL_GRACE_HOURS_MAX {
+                return refused(&format!("crl_grace_hours is over {CRL_GRACE_HOURS_MAX}"));
+            }
+            let issuers: BTreeSet<&[u8]> = lists.iter().map(|crl| crl.issuer()).collect();
+            if issuers.len() < lists.len() {
+                // Only one of them would ever be consulted; which one must not depend on their order.
+                return refused("two revocation lists of one issuer; keep the newer");
+            }
+        }
+        Ok(Self { name, prefixes, anchors, revocation, suspended: BTreeSet::new() })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &DomainName {
+        &self.name
+    }
+
+    /// The divisions that it may speak for.
+    pub fn prefixes(&self) -> &[DivisionPrefix] {
+        &self.prefixes
+    }
+
+    /// Its anchors, in all states.
+    pub fn anchors(&self) -> &[Anchor] {
+        &self.anchors
+    }
+
+    /// How it tells which certificates are revoked.
+    pub fn revocation(&self) -> &Revocation {
+        &self.revocation
+    }
+
+    /// Nodes that may open nothing new.
+    pub fn suspended(&self) -> &BTreeSet<Division> {
+        &self.suspended
+    }
+
+    /// Whether it may speak for a division.
+    pub fn speaks_for(&self, division: Division) -> bool {
+        self.prefixes.iter().any(|prefix| prefix.covers(division))
+    }
+
+    /// Suspends a node.
+    ///
+    /// # Errors
+    /// [`TrustError::Config`] when the domain does not speak for it: the suspension would have no effect.
+    pub fn suspend(&mut self, division: Division) -> Result<(), TrustError> {
+        if !self.speaks_for(division) {
+            return Err(TrustError::Config(format!(
+                "domain {}: suspended node {division} is outside its prefixes",
+                self.name
+            )));
+        }
+        self.suspended.insert(division);
+        Ok(())
+    }
+
+    /// Lifts a suspension; true if there was one.
+    pub fn resume(&mut self, division: Division) -> bool {
+        self.suspended.remove(&division)
+    }
+
+    /// Changes the state of the anchor with this fingerprint; false if there is none.
+    pub fn set_anchor_state(&mut self, fingerprint: &[u8; 32], state: AnchorState) -> bool {
+        let found = self.anchors.iter_mut().find(|anchor| anchor.fingerprint == *fingerprint);
+        found.map(|anchor| anchor.state = state).is_some()
+    }
+
+    /// Finds a path for `chain` to an anchor that `question` allows, and asks about revocation.
+    ///
+    /// Returns the anchor's state and the last instant, Unix ms, at which the answer would be the same.
+    pub(crate) fn judge(
+        &self,
+        question: Question,
+        chain: &[&[u8]],
+        at_ms: i64,
+    ) -> Result<(AnchorState, i64), TrustError> {
+        let (allowed, others): (Vec<&Anchor>, Vec<&Anchor>) =
+            self.anchors.iter().partition(|anchor| question.allows(anchor.state));
+        match self.find_path(question, chain, &allowed, at_ms) {
+            Ok((path, fresh_until_ms)) => {
+                // Certificates are valid through the whole of their last second.
+                let valid_until_ms = path
+                    .links
+                    .iter()
+                    .map(|link| link.not_after_ms.saturating_add(999))
+                    .min()
+                    .unwrap_or(at_ms);
+                Ok((allowed[path.anchor].state, valid_until_ms.min(fresh_until_ms)))
+            }
+            // Only to say why: a path to an anchor that may not be used is never an acceptance.
+            Err(error @ (TrustError::UnknownIssuer(_) | TrustError::BadSignature)) => {
+                Err(match path::find(&self.name, chain, &others, None, at_ms) {
+                    Ok(path) => TrustError::AnchorNotUsable {
+                        domain: self.name.clone(),
+                        state: others[path.anchor].state,
+                    },
+                    Err(_) => error,
+                })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn find_path(
+        &self,
+        question: Question,
+        chain: &[&[u8]],
+        anchors: &[&Anchor],
+        at_ms: i64,
+    ) -> Result<(Path, i64), TrustError> {
+        let (lists, grace_hours) = match &self.revocation {
+            Revocation::None => {
+                return Ok((path::find(&self.name, chain, anchors, None, at_ms)?, i64::MAX));
+            }
+            Revocation::Crl { lists, grace_hours } => (lists.as_slice(), *grace_hours),
+        };
+        let looked_up: Vec<_> = lists.iter().map(revocation::Crl::list).collect();
+        let Some(options) = revocation::options(&looked_up) else {
+            return Err(TrustError::CrlMissing(self.name.clone()));
+        };
+        let path = match path::find(&self.name, chain, anchors, Some(options), at_ms) {
+            Err(TrustError::Revoked { .. }) => {
+                let path = path::find(&self.name, chain, anchors, None, at_ms)?;
+                if question == Question::Opening {
+                    return Err(TrustError::Revoked { since_ms: revocation::since_ms(&path.links, lists) });
+                }
+                revocation::judge_by_date(&path.links, lists, &self.name, at_ms)?;
+                path
+            }
+            other => other?,
+        };
+        match revocation::freshness(&path.links, lists, grace_hours, at_ms) {
+            Ok(fresh_until_ms) => Ok((path, fresh_until_ms)),
+            Err(next_update_ms) => Err(TrustError::CrlStale { domain: self.name.clone(), next_update_ms }),
+        }
+    }
+}
+
+/// SHA-256 of a certificate's DER.
+pub(crate) fn fingerprint(der: &[u8]) -> [u8; 32] {
+    digest(&SHA256, der).as_ref().try_into().expect("SHA-256 gives 32 bytes")
+}

@@ -1,0 +1,25 @@
+//! Bounds on what is read before it is trusted.
+
+/// One certificate, DER bytes. Ours take under 1 KiB; authorities that add policies and notices take 3.
+pub const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
+
+/// Certificates in a chain: leaf, three authorities, and a root that some send along.
+pub const CHAIN_CERTIFICATES_MAX: usize = 5;
+
+/// One revocation list, DER bytes: about 400 000 entries.
+pub const CRL_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A file with a chain in PEM: base64 takes a third more, and authorities add comments.
+pub const CHAIN_FILE_BYTES_MAX: u64 = 2 * (CERTIFICATE_BYTES_MAX * CHAIN_CERTIFICATES_MAX) as u64;
+
+/// A file with one private key.
+pub const KEY_FILE_BYTES_MAX: u64 = 16 * 1024;
+
+/// A file with a domain's revocation lists in PEM.
+pub const CRL_FILE_BYTES_MAX: u64 = 2 * CRL_BYTES_MAX as u64;
+
+/// `trust.toml`: a few hundred bytes for each of 34 provinces.
+pub const TRUST_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Longest grace for a stale revocation list, hours: 30 days. Beyond that it is no revocation at all.
+pub const CRL_GRACE_HOURS_MAX: u32 = 30 * 24;

@@ -1,0 +1,180 @@
+//! Revocation lists: reading them, and judging by them.
+//!
+//! rustls-webpki looks certificates up and checks a list's signature while it builds a path. This module adds what
+//! it leaves open: a list out of date counts until a stated grace is over, and old evidence is judged by the date
+//! of a revocation, not by its presence. Delta, indirect and partitioned lists are refused when they are read.
+
+use std::sync::Arc;
+
+use webpki::{CertRevocationList, OwnedCertRevocationList, RevocationCheckDepth, RevocationOptions};
+use webpki::{ExpirationPolicy, RevocationOptionsBuilder, UnknownStatusPolicy};
+use x509_parser::prelude::{CertificateRevocationList, FromDer};
+use x509_parser::x509::SubjectPublicKeyInfo;
+
+use crate::error::TrustError;
+use crate::limits::CRL_BYTES_MAX;
+use crate::path::{ALGORITHMS, Link};
+use crate::spiffe::DomainName;
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// How a trust domain tells which certificates are revoked.
+#[derive(Clone, Debug)]
+pub enum Revocation {
+    /// Not at all, and the administrator said so in so many words.
+    None,
+    /// By lists. Every certificate of a path needs its issuer's list: without one it is refused.
+    Crl {
+        /// One list for each issuer.
+        lists: Vec<Crl>,
+        /// How long a list counts after its nextUpdate, hours, 0..=[`crate::limits::CRL_GRACE_HOURS_MAX`].
+        grace_hours: u32,
+    },
+}
+
+/// One revocation list. Its signature is checked each time it decides about a certificate.
+#[derive(Clone, Debug)]
+pub struct Crl {
+    list: Arc<CertRevocationList<'static>>,
+    der: Arc<[u8]>,
+    this_update_ms: i64,
+    next_update_ms: i64,
+}
+
+impl Crl {
+    /// Reads a list from DER.
+    ///
+    /// # Errors
+    /// [`TrustError::CrlInvalid`] when it is over [`CRL_BYTES_MAX`], malformed, without nextUpdate, or a delta,
+    /// indirect or partitioned list.
+    pub fn from_der(der: &[u8]) -> Result<Self, TrustError> {
+        if der.len() > CRL_BYTES_MAX {
+            return Err(TrustError::CrlInvalid(format!("{} bytes are too many", der.len())));
+        }
+        let list: CertRevocationList<'static> =
+            OwnedCertRevocationList::from_der(der).map_err(|error| invalid(&error))?.into();
+        if list.issuing_distribution_point().is_some() {
+            // It would cover only part of the issuer's certificates, and silently nothing of the rest.
+            return Err(TrustError::CrlInvalid("a partitioned list".into()));
+        }
+        let (_, parsed) = CertificateRevocationList::from_der(der).map_err(|error| invalid(&error))?;
+        let next_update =
+            parsed.next_update().ok_or_else(|| TrustError::CrlInvalid("without nextUpdate".into()))?;
+        Ok(Self {
+            list: Arc::new(list),
+            der: der.into(),
+            this_update_ms: parsed.last_update().timestamp().saturating_mul(1000),
+            next_update_ms: next_update.timestamp().saturating_mul(1000),
+        })
+    }
+
+    /// When it was issued, Unix ms.
+    pub fn this_update_ms(&self) -> i64 {
+        self.this_update_ms
+    }
+
+    /// When its successor is due, Unix ms.
+    pub fn next_update_ms(&self) -> i64 {
+        self.next_update_ms
+    }
+
+    /// The issuer's name, DER content: what identifies a list within a domain.
+    pub(crate) fn issuer(&self) -> &[u8] {
+        self.list.issuer()
+    }
+
+    pub(crate) fn list(&self) -> &CertRevocationList<'static> {
+        &self.list
+    }
+
+    /// Since when `serial` is revoked, Unix ms: the earlier of revocation and invalidity date (RFC 5280 §5.3.2).
+    pub(crate) fn revoked_since_ms(&self, serial: &[u8]) -> Option<i64> {
+        // An owned list was parsed whole when it was read: looking up cannot fail.
+        let entry = self.list.find_serial(serial).ok().flatten()?;
+        let since = match entry.invalidity_date {
+            Some(invalid) if invalid.as_secs() < entry.revocation_date.as_secs() => invalid,
+            _ => entry.revocation_date,
+        };
+        Some(i64::try_from(since.as_secs()).unwrap_or(i64::MAX).saturating_mul(1000))
+    }
+
+    /// Whether the key in `spki_der` signed this list, with an algorithm that we allow.
+    fn is_signed_by(&self, spki_der: &[u8]) -> bool {
+        let parsed =
+            (SubjectPublicKeyInfo::from_der(spki_der), CertificateRevocationList::from_der(&self.der));
+        let (Ok((_, key)), Ok((_, list))) = parsed else { return false };
+        let signature = &list.signature_value.data;
+        ALGORITHMS.iter().any(|algorithm| {
+            algorithm
+                .verify_signature(&key.subject_public_key.data, list.tbs_cert_list.as_ref(), signature)
+                .is_ok()
+        })
+    }
+}
+
+/// The lookup that rustls-webpki is to make: the whole chain, and unknown means no.
+pub(crate) fn options<'a>(lists: &'a [&'a CertRevocationList<'a>]) -> Option<RevocationOptions<'a>> {
+    let builder = RevocationOptionsBuilder::new(lists).ok()?;
+    Some(
+        builder
+            .with_depth(RevocationCheckDepth::Chain)
+            .with_status_policy(UnknownStatusPolicy::Deny)
+            // Staleness has a grace, which webpki does not know: see `freshness`.
+            .with_expiration_policy(ExpirationPolicy::Ignore)
+            .build(),
+    )
+}
+
+/// Until when the lists that cover a path count, Unix ms, or the first that counts no more at `at_ms`.
+///
+/// `Err` carries the nextUpdate of the stale list.
+pub(crate) fn freshness(path: &[Link], lists: &[Crl], grace_hours: u32, at_ms: i64) -> Result<i64, i64> {
+    let mut until_ms = i64::MAX;
+    for crl in path.iter().filter_map(|link| list_of(link, lists)) {
+        let counts_until_ms = crl.next_update_ms.saturating_add(i64::from(grace_hours) * HOUR_MS);
+        if at_ms > counts_until_ms {
+            return Err(crl.next_update_ms);
+        }
+        until_ms = until_ms.min(counts_until_ms);
+    }
+    Ok(until_ms)
+}
+
+/// Judges a path by the dates of revocations: what was revoked after `at_ms` was good at `at_ms`.
+///
+/// # Errors
+/// [`TrustError::Revoked`]; [`TrustError::CrlMissing`] for a link without a list; [`TrustError::CrlInvalid`] when a
+/// list is not signed by the issuer that it names.
+pub(crate) fn judge_by_date(
+    path: &[Link],
+    lists: &[Crl],
+    domain: &DomainName,
+    at_ms: i64,
+) -> Result<(), TrustError> {
+    for link in path {
+        let crl = list_of(link, lists).ok_or_else(|| TrustError::CrlMissing(domain.clone()))?;
+        if !crl.is_signed_by(&link.issuer_spki_der) {
+            return Err(TrustError::CrlInvalid("not signed by its issuer".into()));
+        }
+        match crl.revoked_since_ms(&link.serial) {
+            Some(since_ms) if since_ms <= at_ms => {
+                return Err(TrustError::Revoked { since_ms: Some(since_ms) });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The earliest recorded revocation in a path, to tell the reader.
+pub(crate) fn since_ms(path: &[Link], lists: &[Crl]) -> Option<i64> {
+    path.iter().filter_map(|link| list_of(link, lists)?.revoked_since_ms(&link.serial)).min()
+}
+
+fn list_of<'a>(link: &Link, lists: &'a [Crl]) -> Option<&'a Crl> {
+    lists.iter().find(|crl| crl.issuer() == link.issuer)
+}
+
+fn invalid(error: &dyn std::fmt::Display) -> TrustError {
+    TrustError::CrlInvalid(error.to_string())
+}

@@ -1,0 +1,274 @@
+//! The trust store: all trust domains of a node, and the verdicts on certificates.
+//!
+//! A store is immutable. Changes make a new one, swapped in whole, so a verdict never mixes two configurations.
+//! A chain is only ever judged against the anchors of the domain that its own SPIFFE id names, and no two domains
+//! share a prefix or an anchor: so nobody speaks for another.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+
+use crate::domain::{Anchor, AnchorState, Question, TrustDomain, fingerprint};
+use crate::error::TrustError;
+use crate::limits::{CRL_FILE_BYTES_MAX, TRUST_FILE_BYTES_MAX};
+use crate::pem;
+use crate::profile::{KeyAlgorithm, Profile, Purpose, check_sizes};
+use crate::revocation::{Crl, Revocation};
+use crate::spiffe::{DomainName, NotAnId, SpiffeId};
+
+/// The file in a trust folder that names all others.
+const TRUST_FILE: &str = "trust.toml";
+
+/// All trust domains.
+#[derive(Clone, Debug)]
+pub struct TrustStore {
+    domains: Vec<TrustDomain>,
+    files: Vec<PathBuf>,
+}
+
+/// A certificate that was found good, for one purpose and at one instant. Only a [`TrustStore`] makes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verified {
+    /// Who it speaks for.
+    pub id: SpiffeId,
+    /// What it may be used for.
+    pub purpose: Purpose,
+    /// Its public key, SubjectPublicKeyInfo in DER.
+    pub spki_der: Vec<u8>,
+    /// The key's algorithm.
+    pub algorithm: KeyAlgorithm,
+    /// Its serial number, DER content.
+    pub serial: Vec<u8>,
+    /// First valid instant, Unix ms.
+    pub not_before_ms: i64,
+    /// Last valid second, Unix ms at its beginning.
+    pub not_after_ms: i64,
+    /// SHA-256 of its DER.
+    pub fingerprint: [u8; 32],
+    /// The state of the anchor that it leads to.
+    pub anchor_state: AnchorState,
+    /// Until this instant, inclusive, Unix ms, the same store gives the same answer: the first of the path's
+    /// certificates to expire, or its revocation lists' grace. So a check per frame is a comparison, while the
+    /// store is unchanged.
+    pub good_until_ms: i64,
+}
+
+impl TrustStore {
+    /// Puts domains together.
+    ///
+    /// # Errors
+    /// [`TrustError::PrefixesOverlap`] when two prefixes, of one domain or two, cover the same divisions;
+    /// [`TrustError::Config`] when two domains share a name, or two anchors a key.
+    pub fn new(domains: Vec<TrustDomain>) -> Result<Self, TrustError> {
+        let names: BTreeSet<&DomainName> = domains.iter().map(TrustDomain::name).collect();
+        if names.len() < domains.len() {
+            return Err(TrustError::Config("two domains of one name".into()));
+        }
+        refuse_overlaps(&domains)?;
+        let anchors: Vec<&Anchor> = domains.iter().flat_map(TrustDomain::anchors).collect();
+        let keys: BTreeSet<&[u8]> =
+            anchors.iter().map(|anchor| anchor.anchor().subject_public_key_info.as_ref()).collect();
+        if keys.len() < anchors.len() {
+            // Shared by two domains it would let one speak for the other; twice in one it would have two states.
+            return Err(TrustError::Config("two anchors with one key".into()));
+        }
+        Ok(Self { domains, files: Vec::new() })
+    }
+
+    /// Loads `dir/trust.toml` and the files that it names, all inside `dir`.
+    ///
+    /// # Errors
+    /// [`TrustError::File`], [`TrustError::Pem`], [`TrustError::CrlInvalid`], [`TrustError::Config`] for unknown
+    /// keys and bad values, and what [`TrustStore::new`] refuses.
+    pub fn load(dir: &Path) -> Result<Self, TrustError> {
+        let path = dir.join(TRUST_FILE);
+        let text = String::from_utf8(pem::read_bounded(&path, TRUST_FILE_BYTES_MAX)?)
+            .map_err(|_| TrustError::Config(format!("{TRUST_FILE} is not UTF-8")))?;
+        let file: TrustFile =
+            toml::from_str(&text).map_err(|error| TrustError::Config(error.to_string().trim_end().into()))?;
+        let mut files = vec![path];
+        let domains = file
+            .domain
+            .into_iter()
+            .map(|entry| entry.load(dir, &mut files))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { files, ..Self::new(domains)? })
+    }
+
+    /// Every file that it was loaded from; empty for a store built in memory.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// All domains, in the order given.
+    pub fn domains(&self) -> &[TrustDomain] {
+        &self.domains
+    }
+
+    /// Judges whether a chain may open something new at `at_ms`: a connection, or a signature.
+    ///
+    /// `chain`: DER, leaf first; `at_ms`: Unix ms. The anchor must be active and the node not suspended.
+    ///
+    /// # Errors
+    /// The first reason found against it.
+    pub fn verify(&self, purpose: Purpose, chain: &[&[u8]], at_ms: i64) -> Result<Verified, TrustError> {
+        self.judge(Question::Opening, purpose, chain, at_ms)
+    }
+
+    /// Judges whether a signing certificate was good at `at_ms`, when an old signature was made.
+    ///
+    /// Active and tainted anchors count, suspension does not, and a revocation counts from its date (the earlier of
+    /// revocation and invalidity date) on. An authority that drops expired certificates from its list takes the
+    /// record of their revocation with them: keep the lists of the time along with the evidence.
+    ///
+    /// # Errors
+    /// The first reason found against it.
+    pub fn verify_evidence(&self, chain: &[&[u8]], at_ms: i64) -> Result<Verified, TrustError> {
+        self.judge(Question::Evidence, Purpose::Signing, chain, at_ms)
+    }
+
+    fn judge(
+        &self,
+        question: Question,
+        purpose: Purpose,
+        chain: &[&[u8]],
+        at_ms: i64,
+    ) -> Result<Verified, TrustError> {
+        check_sizes(chain)?;
+        let leaf = chain.first().ok_or(TrustError::ChainEmpty)?;
+        // What the certificate claims, so far without proof …
+        let Profile { id, spki_der, algorithm, serial, not_before_ms, not_after_ms } =
+            Profile::read(leaf, purpose)?;
+        let domain = self
+            .domains
+            .iter()
+            .find(|domain| *domain.name() == id.domain)
+            .ok_or_else(|| TrustError::UnknownDomain(id.domain.clone()))?;
+        if !domain.speaks_for(id.division) {
+            return Err(TrustError::ForeignPrefix { domain: id.domain, division: id.division });
+        }
+        // … and the proof.
+        let (anchor_state, good_until_ms) = domain.judge(question, chain, at_ms)?;
+        if question == Question::Opening && domain.suspended().contains(&id.division) {
+            return Err(TrustError::Suspended(id.division));
+        }
+        Ok(Verified {
+            id,
+            purpose,
+            spki_der,
+            algorithm,
+            serial,
+            not_before_ms,
+            not_after_ms,
+            fingerprint: fingerprint(leaf),
+            anchor_state,
+            good_until_ms,
+        })
+    }
+}
+
+fn refuse_overlaps(domains: &[TrustDomain]) -> Result<(), TrustError> {
+    let prefixes: Vec<_> = domains
+        .iter()
+        .flat_map(|domain| domain.prefixes().iter().map(move |prefix| (domain.name(), prefix)))
+        .collect();
+    for (index, (name, prefix)) in prefixes.iter().enumerate() {
+        if let Some((other_name, other)) = prefixes[..index].iter().find(|(_, other)| other.overlaps(prefix))
+        {
+            return Err(TrustError::PrefixesOverlap {
+                first: format!("{other_name} {other}"),
+                second: format!("{name} {prefix}"),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// `trust.toml`.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TrustFile {
+    #[serde(default)]
+    domain: Vec<DomainEntry>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DomainEntry {
+    name: String,
+    divisions: Vec<String>,
+    revocation: RevocationEntry,
+    #[serde(default)]
+    crl_grace_hours: u32,
+    #[serde(default)]
+    crls: Vec<PathBuf>,
+    #[serde(default)]
+    suspended: Vec<String>,
+    #[serde(default)]
+    anchor: Vec<AnchorEntry>,
+}
+
+#[derive(Clone, Copy, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RevocationEntry {
+    Crl,
+    None,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AnchorEntry {
+    file: PathBuf,
+    state: AnchorState,
+}
+
+impl DomainEntry {
+    fn load(self, dir: &Path, files: &mut Vec<PathBuf>) -> Result<TrustDomain, TrustError> {
+        let refused = |error: NotAnId| TrustError::Config(error.to_string());
+        let prefixes =
+            self.divisions.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(refused)?;
+        let mut anchors = Vec::new();
+        for entry in &self.anchor {
+            let path = inside(dir, &entry.file)?;
+            anchors.push(Anchor::from_der(&pem::read_certificate(&path)?, entry.state)?);
+            files.push(path);
+        }
+        let mut lists = Vec::new();
+        for file in &self.crls {
+            let path = inside(dir, file)?;
+            for der in pem::read_blocks(&path, CRL_FILE_BYTES_MAX, "X509 CRL")? {
+                lists.push(Crl::from_der(&der)?);
+            }
+            files.push(path);
+        }
+        let revocation = match self.revocation {
+            RevocationEntry::Crl => Revocation::Crl { lists, grace_hours: self.crl_grace_hours },
+            RevocationEntry::None if lists.is_empty() => Revocation::None,
+            RevocationEntry::None => {
+                return Err(TrustError::Config(format!(
+                    "domain {}: revocation is \"none\" and yet there are crls",
+                    self.name
+                )));
+            }
+        };
+        let mut domain =
+            TrustDomain::new(self.name.parse().map_err(refused)?, prefixes, anchors, revocation)?;
+        for division in &self.suspended {
+            domain.suspend(division.parse().map_err(refused)?)?;
+        }
+        Ok(domain)
+    }
+}
+
+/// A trust folder is copied, compared and approved as a whole: nothing outside it may matter.
+fn inside(dir: &Path, file: &Path) -> Result<PathBuf, TrustError> {
+    let plain = file.components().all(|part| matches!(part, Component::Normal(_)));
+    if plain && !file.as_os_str().is_empty() {
+        Ok(dir.join(file))
+    } else {
+        Err(TrustError::Config(format!("{} is not a path inside the trust folder", file.display())))
+    }
+}
+
+#[cfg(test)]
+mod tests;
