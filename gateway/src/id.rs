@@ -30,8 +30,10 @@ impl NodeId {
 impl FromStr for NodeId {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let bytes: [u8; 6] =
-            text.as_bytes().try_into().map_err(|_| IdError { what: "node", why: "is not six digits long" })?;
+        let bytes: [u8; 6] = text
+            .as_bytes()
+            .try_into()
+            .map_err(|_| IdError { what: "node", why: "is not six digits long" })?;
         if !bytes.iter().all(u8::is_ascii_digit) {
             return Err(IdError { what: "node", why: "holds something else than digits" });
         }
@@ -285,7 +287,8 @@ impl Digest {
         }
         let mut bytes = [0; 32];
         for (position, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&hex[2 * position..2 * position + 2], 16).map_err(|_| wrong.clone())?;
+            *byte =
+                u8::from_str_radix(&hex[2 * position..2 * position + 2], 16).map_err(|_| wrong.clone())?;
         }
         Ok(Self { algorithm, bytes })
     }

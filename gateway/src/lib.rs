@@ -16,3 +16,6 @@ pub mod suite;
 
 // floor 3: rules
 pub mod channel;
+
+// floor 4: ports
+pub mod store;

@@ -1,0 +1,303 @@
+//! The index on sled 0.34; the only file that knows of it.
+//!
+//! One tree holds all tables: a key is the table's number followed by the caller's key, and number 0
+//! holds the format version and the position that the index reflects. So one batch covers every table
+//! and that position, and sled recovers a batch of one tree as a whole (`Tree::apply_batch` pegs the
+//! log until its last record is written). Transactions over several trees promise the same and cost a
+//! validation pass for each.
+//!
+//! What sled does not promise is that the newest batches survive: its `flush` calls
+//! `sync_file_range` and never `fsync` on Linux (spacejam/sled#1452). A power cut may take them, or
+//! leave a database that does not open (#1527, #1533). The first shows in [`Index::reflects`]; for the
+//! second, [`open`] moves the folder aside and begins with an empty one. Both end with a replay of the
+//! journal. sled's own flusher thread stays off: concurrent flushes can deadlock (#1308).
+
+use std::fs;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use sled::{Batch, Db, Error, IVec};
+
+use super::index::check;
+use super::{Change, Direction, Index, IndexError, Position, Table};
+
+/// Bytes of sled's page cache.
+pub const CACHE_BYTES: u64 = 128 * 1024 * 1024;
+/// Format version of the index. Another one is set aside and rebuilt, so there are no migrations.
+const VERSION: u32 = 1;
+/// Damaged indexes that are kept beside the index; then somebody has to look.
+const SET_ASIDE_MAX: u32 = 1000;
+
+/// First byte of the index's own keys; no table has it.
+const OWN: u8 = 0;
+const VERSION_KEY: [u8; 8] = [OWN, b'v', b'e', b'r', b's', b'i', b'o', b'n'];
+const REFLECTS_KEY: [u8; 9] = [OWN, b'r', b'e', b'f', b'l', b'e', b'c', b't', b's'];
+
+/// The index in a sled database.
+pub struct SledIndex {
+    db: Db,
+}
+
+/// What opening found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenReport {
+    /// The journal position that the index reflects.
+    pub reflects: Position,
+    /// The folder that could not be used and was moved, and why. The index is empty then, and the
+    /// caller rebuilds it from the journal.
+    pub set_aside: Option<SetAside>,
+}
+
+/// An index that could not be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAside {
+    /// Where it lies now: `<folder>.damaged-<n>`.
+    pub folder: PathBuf,
+    /// What was wrong with it.
+    pub why: String,
+}
+
+/// Opens the index in `dir`, making it when it is missing. An index that does not open, or has another
+/// format version, is moved aside.
+///
+/// # Errors
+/// [`IndexError::Locked`] when another process has it; [`IndexError::Io`] when the disk is full, access
+/// is denied, or the folder cannot be moved. In these cases nothing was moved: the index may be whole.
+pub fn open(dir: &Path) -> Result<(SledIndex, OpenReport), IndexError> {
+    let why = match try_open(dir) {
+        Ok(index) => {
+            let reflects = index.reflects()?;
+            return Ok((index, OpenReport { reflects, set_aside: None }));
+        }
+        Err(Unusable::Refused(error)) => return Err(error),
+        Err(Unusable::Damaged(why)) => why,
+    };
+    let folder = move_aside(dir)
+        .map_err(|source| IndexError::Io { doing: format!("move {} aside", dir.display()), source })?;
+    let index = try_open(dir).map_err(|unusable| match unusable {
+        Unusable::Refused(error) => error,
+        Unusable::Damaged(why) => IndexError::Damaged(format!("a new index does not open: {why}")),
+    })?;
+    let set_aside = Some(SetAside { folder, why });
+    Ok((index, OpenReport { reflects: Position::START, set_aside }))
+}
+
+enum Unusable {
+    /// Not the index's fault, or perhaps not.
+    Refused(IndexError),
+    Damaged(String),
+}
+
+fn try_open(dir: &Path) -> Result<SledIndex, Unusable> {
+    let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
+    // sled asserts some of what it reads, so a damaged file may panic instead of failing.
+    let db = match catch_unwind(AssertUnwindSafe(|| config.open())) {
+        Ok(Ok(db)) => db,
+        Ok(Err(Error::Io(error))) => return Err(unusable(dir, error)),
+        Ok(Err(error)) => return Err(Unusable::Damaged(error.to_string())),
+        Err(_) => return Err(Unusable::Damaged("sled panicked while opening it".to_owned())),
+    };
+    let index = SledIndex { db };
+    let version = index.db.get(VERSION_KEY).map_err(|error| Unusable::Damaged(error.to_string()))?;
+    match version.as_deref() {
+        Some(version) if version == VERSION.to_le_bytes() => {}
+        Some(version) => {
+            return Err(Unusable::Damaged(format!("format version {version:?}, not {VERSION}")));
+        }
+        None if index.db.is_empty() => {
+            let written = index.db.insert(VERSION_KEY, &VERSION.to_le_bytes());
+            written.map_err(|error| Unusable::Refused(failed("make the index", error)))?;
+        }
+        None => return Err(Unusable::Damaged("no format version".to_owned())),
+    }
+    if let Err(error) = index.reflects() {
+        return Err(Unusable::Damaged(error.to_string()));
+    }
+    Ok(index)
+}
+
+fn unusable(dir: &Path, error: io::Error) -> Unusable {
+    let refuse = |source| {
+        Unusable::Refused(IndexError::Io { doing: format!("open the index {}", dir.display()), source })
+    };
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            refuse(error)
+        }
+        // sled 0.34 has no kind of its own for this.
+        _ if error.to_string().contains("could not acquire lock") => {
+            Unusable::Refused(IndexError::Locked(dir.display().to_string()))
+        }
+        _ => Unusable::Damaged(error.to_string()),
+    }
+}
+
+fn move_aside(dir: &Path) -> io::Result<PathBuf> {
+    let name = dir.file_name().ok_or_else(|| io::Error::other("the folder has no name"))?;
+    for number in 1..=SET_ASIDE_MAX {
+        let mut aside = name.to_owned();
+        aside.push(format!(".damaged-{number}"));
+        let aside = dir.with_file_name(aside);
+        if !aside.exists() {
+            fs::rename(dir, &aside)?;
+            return Ok(aside);
+        }
+    }
+    Err(io::Error::other("too many damaged indexes lie beside it; remove them"))
+}
+
+fn failed(doing: &str, error: Error) -> IndexError {
+    match error {
+        Error::Io(source) => IndexError::Io { doing: doing.to_owned(), source },
+        error => IndexError::Damaged(error.to_string()),
+    }
+}
+
+fn place(table: Table, key: &[u8]) -> Vec<u8> {
+    let mut place = Vec::with_capacity(1 + key.len());
+    place.push(table.number());
+    place.extend_from_slice(key);
+    place
+}
+
+impl Index for SledIndex {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, IndexError> {
+        let value = self.db.get(place(table, key)).map_err(|error| failed("look up", error))?;
+        Ok(value.map(|value| Bytes::copy_from_slice(&value)))
+    }
+
+    fn range(
+        &self,
+        table: Table,
+        from: &[u8],
+        to_exclusive: &[u8],
+        limit: usize,
+        direction: Direction,
+    ) -> Result<Vec<(Bytes, Bytes)>, IndexError> {
+        let start = place(table, from);
+        let end = match to_exclusive {
+            [] => vec![table.number() + 1],
+            to => place(table, to),
+        };
+        if start >= end {
+            return Ok(Vec::new());
+        }
+        let rows = self.db.range(start..end);
+        let row = |row: Result<(IVec, IVec), Error>| {
+            let (key, value) = row.map_err(|error| failed("read a range", error))?;
+            Ok((Bytes::copy_from_slice(&key[1..]), Bytes::copy_from_slice(&value)))
+        };
+        match direction {
+            Direction::Ascending => rows.take(limit).map(row).collect(),
+            Direction::Descending => rows.rev().take(limit).map(row).collect(),
+        }
+    }
+
+    fn apply(&self, changes: Vec<Change>, reflects: Position) -> Result<(), IndexError> {
+        check(&changes)?;
+        // A batch is a map: of several changes to one key it keeps the last.
+        let mut batch = Batch::default();
+        for change in changes {
+            match change {
+                Change::Put { table, key, value } => batch.insert(place(table, &key), value),
+                Change::Delete { table, key } => batch.remove(place(table, &key)),
+            }
+        }
+        batch.insert(&REFLECTS_KEY, &reflects.0.to_le_bytes());
+        self.db.apply_batch(batch).map_err(|error| failed("apply a batch", error))
+    }
+
+    fn reflects(&self) -> Result<Position, IndexError> {
+        let Some(bytes) = self.db.get(REFLECTS_KEY).map_err(|error| failed("look up", error))? else {
+            return Ok(Position::START);
+        };
+        let bytes = bytes.as_ref().try_into();
+        let bytes =
+            bytes.map_err(|_| IndexError::Damaged("the position it reflects is not one".to_owned()))?;
+        Ok(Position(u64::from_le_bytes(bytes)))
+    }
+
+    fn flush(&self) -> Result<(), IndexError> {
+        self.db.flush().map(|_| ()).map_err(|error| failed("flush", error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(table: Table, key: &[u8], value: &[u8]) -> Change {
+        Change::Put { table, key: key.to_vec(), value: value.to_vec() }
+    }
+
+    #[test]
+    fn changes_and_the_position_they_reflect_are_found_again_after_reopening() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index");
+        let (index, report) = open(&path).unwrap();
+        assert_eq!(report, OpenReport { reflects: Position::START, set_aside: None });
+        index
+            .apply(vec![put(Table::Channel, b"a", b"1"), put(Table::Meta, b"a", b"2")], Position(7))
+            .unwrap();
+        index.flush().unwrap();
+        drop(index);
+
+        let (index, report) = open(&path).unwrap();
+        assert_eq!(report, OpenReport { reflects: Position(7), set_aside: None });
+        assert_eq!(index.get(Table::Channel, b"a").unwrap().unwrap(), "1");
+        assert_eq!(index.get(Table::Meta, b"a").unwrap().unwrap(), "2");
+        assert_eq!(index.get(Table::Batch, b"a").unwrap(), None);
+    }
+
+    #[test]
+    fn a_deleted_folder_starts_at_zero() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index");
+        let (index, _) = open(&path).unwrap();
+        index.apply(vec![put(Table::Channel, b"a", b"1")], Position(7)).unwrap();
+        drop(index);
+        fs::remove_dir_all(&path).unwrap();
+        let (index, report) = open(&path).unwrap();
+        assert_eq!(report, OpenReport { reflects: Position::START, set_aside: None });
+        assert_eq!(index.get(Table::Channel, b"a").unwrap(), None);
+    }
+
+    #[test]
+    fn a_damaged_folder_is_moved_aside_and_the_index_starts_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index");
+        let (index, _) = open(&path).unwrap();
+        index.apply(vec![put(Table::Channel, b"a", b"1")], Position(7)).unwrap();
+        drop(index);
+        fs::write(path.join("conf"), b"not a configuration of sled").unwrap();
+
+        let (index, report) = open(&path).unwrap();
+        assert_eq!(report.reflects, Position::START);
+        assert_eq!(report.set_aside.unwrap().folder, dir.path().join("index.damaged-1"));
+        assert_eq!(index.get(Table::Channel, b"a").unwrap(), None);
+        assert!(dir.path().join("index.damaged-1/db").exists());
+    }
+
+    #[test]
+    fn another_format_version_is_moved_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index");
+        let (index, _) = open(&path).unwrap();
+        index.db.insert(VERSION_KEY, &2_u32.to_le_bytes()).unwrap();
+        drop(index);
+        let (_, report) = open(&path).unwrap();
+        assert!(report.set_aside.unwrap().why.contains("format version"));
+    }
+
+    #[test]
+    fn an_index_in_use_is_refused_and_stays_where_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index");
+        let (index, _) = open(&path).unwrap();
+        assert!(matches!(open(&path), Err(IndexError::Locked(_))));
+        assert_eq!(index.reflects().unwrap(), Position::START);
+        assert!(!dir.path().join("index.damaged-1").exists());
+    }
+}
