@@ -35,21 +35,23 @@ pub enum Table {
     CaseFact = 6,
     /// Legal instruments by digest.
     Document = 7,
-    /// Licence attestations.
+    /// Licences of the own catalogue.
     Licence = 8,
     /// Consumers' cursors.
     Cursor = 9,
-    /// Requests to business systems and their answers.
+    /// Queries and recognition requests with their answers, and refusals written here.
     Request = 10,
     /// Drafts that wait for contact.
     Staged = 11,
     /// What the store's user keeps about itself.
     Meta = 12,
+    /// Cases: who received and who decides.
+    Case = 13,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Channel,
         Self::Batch,
         Self::Message,
@@ -62,6 +64,7 @@ impl Table {
         Self::Request,
         Self::Staged,
         Self::Meta,
+        Self::Case,
     ];
 
     /// The stored number, 1..=255; zero is the index's own.
