@@ -133,7 +133,7 @@ fn closed_segments_keep_no_unused_room() {
     let last = placed.last().unwrap().locator.segment;
     for (file, bytes) in disk.files() {
         let first = segment::first_of(&file).unwrap().0;
-        let before_next = placed.iter().filter(|placed| placed.locator.segment == first).last().unwrap();
+        let before_next = placed.iter().rfind(|placed| placed.locator.segment == first).unwrap();
         if first != last {
             assert_eq!(bytes, before_next.locator.offset + frame_bytes_of(before_next.position.0));
         }
@@ -147,7 +147,7 @@ fn replay_begins_after_the_position_with_and_without_a_hint() {
     let (journal, _) = disk.open_journal(options()).unwrap();
     let nowhere = Locator { segment: 3, offset: 77 };
     for from in 0..=40_u64 {
-        let hints = [None, Some(nowhere), placed.get(0).map(|placed| placed.locator)];
+        let hints = [None, Some(nowhere), placed.first().map(|placed| placed.locator)];
         let own = placed.get((from as usize).wrapping_sub(1)).map(|placed| placed.locator);
         let too_late = placed.get(from as usize + 5).map(|placed| placed.locator);
         for hint in hints.into_iter().chain([own, too_late]) {
