@@ -6,3 +6,6 @@ pub mod id;
 pub mod limits;
 pub mod refusal;
 pub mod time;
+
+// floor 3: rules
+pub mod service;
