@@ -8,4 +8,5 @@ pub mod refusal;
 pub mod time;
 
 // floor 3: rules
+pub mod authorize;
 pub mod service;

@@ -7,6 +7,7 @@
 
 use super::agreement::LicenceScope;
 use super::date::Date;
+use super::payload::Signed;
 use super::person::{Disclosed, Personal};
 use super::recognition::ReasonCode;
 use crate::id::{ChannelId, Digest, MessageId, NodeId};
@@ -320,7 +321,7 @@ pub struct LicenceAttest {
     /// R00, or why not.
     pub reason: ReasonCode,
     /// The signed attestation; `None` when nothing may be said about a licence.
-    pub attestation: Option<Box<LicenceAttestation>>,
+    pub attestation: Option<Signed<LicenceAttestation>>,
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod case;
 pub mod date;
 pub mod identity;
 pub mod licence;
+pub mod payload;
 pub mod person;
 pub mod rating;
 pub mod recognition;

@@ -109,7 +109,7 @@ struct Node {
 
 #[derive(Clone)]
 enum Sent {
-    Fact(CaseFact),
+    Fact(Box<CaseFact>),
     Refusal(LogPosition),
 }
 
@@ -140,7 +140,7 @@ impl Node {
         judge(receiving(), competent(), &self.facts, &fact).map_err(|refusal| refusal.code)?;
         self.facts.push(fact.clone());
         if !local {
-            self.sent.push(Sent::Fact(fact));
+            self.sent.push(Sent::Fact(Box::new(fact)));
         }
         Ok(())
     }
@@ -152,7 +152,7 @@ impl Node {
         match entry {
             Sent::Fact(fact) => match judge(receiving(), competent(), &self.facts, fact) {
                 Ok(_) => {
-                    self.facts.push(CaseFact { committed: UnixMillis(30_000), ..fact.clone() });
+                    self.facts.push(CaseFact { committed: UnixMillis(30_000), ..(**fact).clone() });
                 }
                 Err(_) => self.sent.push(Sent::Refusal(fact.position)),
             },
