@@ -10,3 +10,6 @@ pub mod time;
 // floor 3: rules
 pub mod authorize;
 pub mod service;
+
+// floor 4: bytes to domain and back
+pub mod wire;

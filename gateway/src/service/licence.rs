@@ -71,8 +71,8 @@ pub struct Licence {
     pub type_code: String,
     /// 证照名称.
     pub name: String,
-    /// 证照编号.
-    pub number: String,
+    /// 证照编号; an identity card's is its holder's number.
+    pub number: Personal,
     /// 颁发机构.
     pub issuer_name: String,
     /// 颁发机构代码: a USCC, or a division code in some places.
@@ -106,7 +106,7 @@ impl Licence {
         }
         match name {
             "holder_name" => Some(self.holder_name.reveal()),
-            "number" => Some(&self.number),
+            "number" => Some(self.number.reveal()),
             "name" => Some(&self.name),
             "issuer_name" => Some(&self.issuer_name),
             _ => None,
@@ -337,7 +337,7 @@ pub(crate) mod tests {
             id: ID.into(),
             type_code: TYPE.into(),
             name: "营业执照".into(),
-            number: "914306001860000001".into(),
+            number: Personal::new("914306001860000001"),
             issuer_name: "岳阳市市场监督管理局".into(),
             issuer_code: "11430600006122244L".into(),
             holder_name: Personal::new("岳阳某某有限公司"),
