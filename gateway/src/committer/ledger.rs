@@ -18,7 +18,7 @@ use crate::log::leaf::leaf_hash;
 use crate::log::proof::root_at;
 use crate::log::tree::{Frontier, MissingNode, Nodes, TILE_HEIGHT, TILE_NODES};
 use crate::refusal::{Refusal, RefusalCode};
-use crate::service::agreement::AgreementRecord;
+use crate::service::agreement::{Agreement, AgreementRecord};
 use crate::service::case::CaseFact;
 use crate::service::standard::Standard;
 use crate::store::index::{Change, Table};
@@ -26,6 +26,7 @@ use crate::store::{Locator, StoredFrame};
 use crate::suite::{Hash, PublicKey, Suite};
 use crate::time::UnixMillis;
 use crate::wire;
+use crate::wire::document::Document as _;
 use bytes::Bytes;
 use prost::Message as _;
 use proto::store::v1 as stored;
@@ -904,19 +905,19 @@ impl Ledger {
     fn document_effect(&mut self, header: &Header, payload: Option<&Bytes>) -> Option<Digest> {
         let signer = header.channel.from;
         let document = proto::exchange::v1::Document::decode(payload?.clone()).ok()?;
-        let envelope = wire::document::Envelope::parse(&document.envelope).ok()?;
+        let envelope = wire::envelope::Envelope::from_json(&document.envelope).ok()?;
         let digest = crate::document::document_digest(&envelope.payload);
         let mut documents = self.documents.write().expect("no holder of the documents panics");
         let bytes = Bytes::from(envelope.payload);
         if Kind::named(&header.kind) == Some(Kind::StandardPublish) {
-            let standard = wire::document::decode_standard(&bytes).ok()?;
+            let standard = Standard::from_json(&bytes).ok()?;
             let entry =
                 documents.standards.entry(digest).or_insert_with(|| (Arc::new(standard), bytes, Vec::new()));
             if !entry.2.contains(&signer) {
                 entry.2.push(signer);
             }
         } else {
-            let agreement = wire::document::decode_agreement(&bytes).ok()?;
+            let agreement = Agreement::from_json(&bytes).ok()?;
             let entry = documents.agreements.entry(digest).or_insert_with(|| {
                 let record = AgreementRecord { agreement, digest, signed_by: Vec::new(), suspended: false };
                 (Arc::new(record), bytes)

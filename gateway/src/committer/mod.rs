@@ -513,7 +513,7 @@ impl Core {
     fn put_licence(&mut self, payload: &Bytes) -> Result<(), Refusal> {
         let licence = proto::exchange::v1::Licence::decode(payload.clone())
             .map_err(|error| Refusal::new(RefusalCode::MalformedPayload, error.to_string()))?;
-        wire::payload::licence(&licence)?;
+        wire::payload::decode_licence(payload)?;
         let salt = random_16(&*self.ports.randomness);
         self.ledger.put_licence(&licence, entry::body(salt, payload));
         Ok(())

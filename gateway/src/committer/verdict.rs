@@ -167,7 +167,7 @@ impl Core {
             },
             _ => return Ok(()),
         };
-        let envelope = wire::document::Envelope::parse(envelope)?;
+        let envelope = wire::envelope::Envelope::from_json(envelope)?;
         let keys = self.keys.of(sender);
         let signed = envelope.signatures.iter().any(|(_, signature)| {
             keys.iter().any(|known| {

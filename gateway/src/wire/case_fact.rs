@@ -2,9 +2,10 @@
 //! a case can be folded from the index, and a person cannot be found in it.
 
 use super::payload::{decode_event, encode_event};
-use crate::id::{Digest, LogPosition, MessageId};
+use crate::entry::Header;
+use crate::id::{Digest, Kind, LogPosition, MessageId, NodeId};
 use crate::refusal::{Refusal, RefusalCode};
-use crate::service::case::{Act, CaseFact};
+use crate::service::case::{Act, CaseEvent, CaseFact};
 use crate::time::UnixMillis;
 use proto::store::v1 as pb;
 
@@ -51,6 +52,60 @@ pub fn decode(value: &pb::CaseFact) -> Result<CaseFact, Refusal> {
         agreement: digest("agreement", &value.agreement)?,
         standard: digest("standard", &value.standard)?,
         event: decode_event(act, &value.payload).map_err(|_| damaged("payload"))?,
+    })
+}
+
+/// The fact that a permitted case entry states.
+///
+/// # Errors
+/// `entry.malformed_payload` when the payload is not of its kind.
+pub fn from_entry(
+    header: &Header,
+    kind: Kind,
+    position: LogPosition,
+    payload: &[u8],
+    committed: UnixMillis,
+) -> Result<CaseFact, Refusal> {
+    Ok(CaseFact {
+        author: header.channel.from,
+        position,
+        local: false,
+        seen: header.seen,
+        created: header.created,
+        committed,
+        message_id: header.message_id,
+        agreement: header.agreement,
+        standard: header.standard,
+        event: decode_event(Act::Kind(kind), payload)?,
+    })
+}
+
+/// 收件: the receiving place's own fact, from the payload of the forward that follows it.
+///
+/// # Errors
+/// `entry.malformed_payload` when that is no `case.forward`.
+pub fn local_received(
+    receiving: NodeId,
+    forward: &[u8],
+    created: UnixMillis,
+    committed: UnixMillis,
+    agreement: Option<Digest>,
+    standard: Option<Digest>,
+) -> Result<CaseFact, Refusal> {
+    let CaseEvent::Forwarded(application) = decode_event(Act::Kind(Kind::CaseForward), forward)? else {
+        return Err(RefusalCode::MalformedPayload.into());
+    };
+    Ok(CaseFact {
+        author: receiving,
+        position: LogPosition::default(),
+        local: true,
+        seen: LogPosition::default(),
+        created,
+        committed,
+        message_id: MessageId([0; 16]),
+        agreement,
+        standard,
+        event: CaseEvent::Received(application),
     })
 }
 
