@@ -30,8 +30,11 @@ pub mod store;
 pub mod wire;
 
 // floor 5: shell
+pub mod gateway;
 pub mod link;
+pub mod proof;
 pub mod reconcile;
+pub mod respond;
 
 // floor 6: transport
 pub mod transport;

@@ -500,14 +500,7 @@ impl Core {
     /// The message id that a submitter's own key stands for: the same after a loss of the store, and
     /// not to be guessed from the key without this node's secret.
     fn alias_id(&self, to: NodeId, alias: &str) -> MessageId {
-        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &self.ports.alias_key);
-        let text = [to.as_str().as_bytes(), b"\0", alias.as_bytes()].concat();
-        let tag = ring::hmac::sign(&key, &text);
-        let mut id = [0; 16];
-        id.copy_from_slice(&tag.as_ref()[..16]);
-        id[6] = id[6] & 0x0f | 0x80; // UUID version 8: ours
-        id[8] = id[8] & 0x3f | 0x80;
-        MessageId(id)
+        alias_id(&self.ports.alias_key, to, alias)
     }
 
     fn put_licence(&mut self, payload: &Bytes) -> Result<(), Refusal> {
@@ -793,12 +786,12 @@ impl Core {
         self.progress.send_modify(|count| *count += 1);
     }
 
-    /// Hands the index to the operating system: for an orderly stop.
+    /// Makes the index durable: for an orderly stop.
     ///
     /// # Errors
     /// When the index cannot be written.
     pub fn flush(&self) -> Result<(), CommitError> {
-        Ok(self.ports.index.flush()?)
+        Ok(self.ports.index.settle()?)
     }
 }
 
@@ -806,6 +799,18 @@ impl ledger::Finished {
     fn into_parts(self) -> (Frame, Vec<ledger::PlacedRow>) {
         (Frame { meta: self.meta, bodies: self.bodies }, self.places)
     }
+}
+
+/// See [`Core::commit`]: the message id that an alias stands for under this node's secret.
+pub(crate) fn alias_id(secret: &[u8; 32], to: NodeId, alias: &str) -> MessageId {
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret);
+    let text = [to.as_str().as_bytes(), b"\0", alias.as_bytes()].concat();
+    let tag = ring::hmac::sign(&key, &text);
+    let mut id = [0; 16];
+    id.copy_from_slice(&tag.as_ref()[..16]);
+    id[6] = id[6] & 0x0f | 0x80; // UUID version 8: ours
+    id[8] = id[8] & 0x3f | 0x80;
+    MessageId(id)
 }
 
 /// Judgement counts whole seconds, as cosignatures do, so that judging again gives the same.

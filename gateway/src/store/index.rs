@@ -130,6 +130,12 @@ pub trait Index: Send + Sync {
 
     /// Hands everything applied to the operating system, so that less is replayed after a crash.
     fn flush(&self) -> Result<(), IndexError>;
+
+    /// Makes everything applied durable and vouches for it at the next start. Nothing is applied
+    /// afterwards.
+    fn settle(&self) -> Result<(), IndexError> {
+        self.flush()
+    }
 }
 
 /// Why the index refused.

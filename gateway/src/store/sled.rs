@@ -307,6 +307,12 @@ impl Index for SledIndex {
         Ok(Position(u64::from_le_bytes(bytes)))
     }
 
+    fn settle(&self) -> Result<(), IndexError> {
+        self.db.flush().map_err(|error| failed("flush", error))?;
+        settle(&self.dir)
+            .map_err(|source| IndexError::Io { doing: format!("close {}", self.dir.display()), source })
+    }
+
     fn flush(&self) -> Result<(), IndexError> {
         self.db.flush().map(|_| ()).map_err(|error| failed("flush", error))
     }
