@@ -290,6 +290,14 @@ impl Gateway {
         self.0.committer.ask(|reply| Command::Submit { submission, reply }).await
     }
 
+    /// Waits for everything submitted and makes the index durable: for an orderly stop.
+    ///
+    /// # Errors
+    /// When the committer or its disk failed.
+    pub async fn settle(&self) -> Result<(), Refusal> {
+        self.0.committer.ask_patiently(|reply| Command::Settle { reply }).await
+    }
+
     /// The message id that a submitter's key stands for.
     pub fn alias_id(&self, to: NodeId, alias: &str) -> MessageId {
         committer::alias_id(&self.0.alias_key, to, alias)

@@ -152,4 +152,9 @@ pub enum Command {
         /// Done.
         reply: Reply<()>,
     },
+    /// Make the index durable: the node stops, nothing follows.
+    Settle {
+        /// Done.
+        reply: Reply<()>,
+    },
 }

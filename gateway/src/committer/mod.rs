@@ -274,6 +274,10 @@ impl Core {
                 self.ledger.signing_key(node, key);
                 self.answer(reply, Ok(()));
             }
+            Command::Settle { reply } => {
+                self.flush()?;
+                self.answer(reply, Ok(()));
+            }
             Command::Resume { channel, reason, reply } => {
                 self.ledger.resume(channel, &reason);
                 let peer = if channel.from == self.me { channel.to } else { channel.from };
