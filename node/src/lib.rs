@@ -1,1 +1,12 @@
-//! The parts of the `tongban` binary that tests use.
+//! The `tongban` binary, in parts: configuration, the command line, the local gRPC server and its
+//! client, and what is said to people in Chinese and English. Rules live in `gateway`; nothing here
+//! decides what a node accepts.
+
+pub mod cli;
+pub mod client;
+pub mod config;
+pub mod console;
+pub mod demo;
+pub mod refused;
+pub mod serve;
+pub mod text;

@@ -1,2 +1,7 @@
 //! The `tongban` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    node::cli::run()
+}

@@ -1,0 +1,405 @@
+//! The command line. This module names the commands and finds the node; each command has a file.
+//!
+//! Results go to stdout, as text or with `--json` as one JSON document a line; talk goes to stderr.
+//! Exit codes are listed at [`crate::console`].
+
+pub mod act;
+pub mod case;
+pub mod case_file;
+pub mod channel;
+pub mod check;
+pub mod codes;
+pub mod document;
+pub mod inbox;
+pub mod licence;
+pub mod pki;
+pub mod proof;
+pub mod reconcile;
+pub mod status;
+pub mod store;
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::both;
+use crate::client::{self, Clients};
+use crate::config::Config;
+use crate::console::{Console, Failure};
+use crate::text::Lang;
+
+/// Gateway between the government services of cities in different provinces.
+/// 跨省通办网关:一城一节点,异地收件、属地办理,收发可证。
+#[derive(Debug, Parser)]
+#[command(name = "tongban", version, propagate_version = true, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Language of messages; the locale decides when absent. 提示语言
+    #[arg(long, global = true, value_enum)]
+    pub lang: Option<Lang>,
+    /// One JSON document a line on stdout. 结果以 JSON 输出
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The node's configuration file. 节点配置文件
+    #[arg(long, global = true, value_name = "FILE", env = "TONGBAN_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// The node's Unix socket, instead of the one in --config. 节点本地套接字
+    #[arg(long, global = true, value_name = "PATH", env = "TONGBAN_SOCKET")]
+    pub socket: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the node named by --config. 启动节点
+    Serve,
+    /// The node and its channels at a glance. 节点与各通道概况
+    Status,
+    /// Cases: submit, look up, act. 办件
+    #[command(subcommand)]
+    Case(CaseCommand),
+    /// Licences: put into the catalogue, ask a partner. 电子证照
+    #[command(subcommand)]
+    Licence(LicenceCommand),
+    /// Standards (一事一标准). 标准
+    #[command(subcommand)]
+    Standard(StandardCommand),
+    /// Agreements between two nodes. 协议
+    #[command(subcommand)]
+    Agreement(AgreementCommand),
+    /// Standards and agreements that this node holds. 文书
+    #[command(subcommand)]
+    Document(DocumentCommand),
+    /// Channels: list, show, resume after a stop. 通道
+    #[command(subcommand)]
+    Channel(ChannelCommand),
+    /// What arrived for a business system. 收件箱
+    #[command(subcommand)]
+    Inbox(InboxCommand),
+    /// Evidence for one message, verifiable offline. 证据
+    #[command(subcommand)]
+    Proof(ProofCommand),
+    /// Compare both copies with a partner. 对账
+    #[command(subcommand)]
+    Reconcile(ReconcileCommand),
+    /// Check identifiers. 校验标识代码
+    #[command(subcommand)]
+    Codes(CodesCommand),
+    /// Check a configuration. 配置
+    #[command(subcommand, name = "config")]
+    Config(ConfigCommand),
+    /// Certificates for development and pilots. 开发与试点用证书
+    #[command(subcommand)]
+    Pki(PkiCommand),
+    /// Look at or repair the journal of a stopped node. 检修停机节点的日志
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// A demonstration of two cities on this machine. 双城演示
+    Demo(crate::demo::DemoArgs),
+}
+
+/// `tongban case …`
+#[derive(Debug, Subcommand)]
+pub enum CaseCommand {
+    /// Forward a case to the competent place. 转递办件
+    Submit(case::SubmitArgs),
+    /// One case with its steps. 查看办件
+    Show(case::ShowArgs),
+    /// Cases, by number. 列出办件
+    List(case::ListArgs),
+    /// One act in the life of a case. 办理环节
+    Act(Box<act::ActArgs>),
+}
+
+/// `tongban licence …`
+#[derive(Debug, Subcommand)]
+pub enum LicenceCommand {
+    /// Put a licence into this node's own catalogue. 证照入库
+    Put(licence::PutArgs),
+    /// Ask a partner for a licence and wait for its attestation. 查询对方证照
+    Query(Box<licence::QueryArgs>),
+}
+
+/// `tongban standard …`
+#[derive(Debug, Subcommand)]
+pub enum StandardCommand {
+    /// Sign a standard and send it to a partner. 发布标准
+    Publish(document::PublishArgs),
+}
+
+/// `tongban agreement …`
+#[derive(Debug, Subcommand)]
+pub enum AgreementCommand {
+    /// Sign an agreement and send the signature to the partner. 签署协议
+    Sign(document::PublishArgs),
+}
+
+/// `tongban document …`
+#[derive(Debug, Subcommand)]
+pub enum DocumentCommand {
+    /// Standards and agreements, with who signed. 列出文书及签署方
+    List(document::ListArgs),
+}
+
+/// `tongban channel …`
+#[derive(Debug, Subcommand)]
+pub enum ChannelCommand {
+    /// All channels. 列出通道
+    List,
+    /// One channel, with its newest checkpoint. 查看通道
+    Show(channel::ShowArgs),
+    /// End a stop, after its cause was found. 查明原因后解除停止
+    Resume(channel::ResumeArgs),
+}
+
+/// `tongban inbox …`
+#[derive(Debug, Subcommand)]
+pub enum InboxCommand {
+    /// Print entries as they arrive, from the consumer's cursor on. 持续取件
+    Follow(inbox::FollowArgs),
+}
+
+/// `tongban proof …`
+#[derive(Debug, Subcommand)]
+pub enum ProofCommand {
+    /// Export the evidence for one message. 导出证据包
+    Export(proof::ExportArgs),
+    /// Verify a bundle with public keys alone; no node is needed. 离线验证证据包
+    Verify(proof::VerifyArgs),
+}
+
+/// `tongban reconcile …`
+#[derive(Debug, Subcommand)]
+pub enum ReconcileCommand {
+    /// Compare now. Exit code 0 balanced, 10 breaks, 11 in flight or not comparable. 立即对账
+    Run(reconcile::RunArgs),
+}
+
+/// `tongban codes …`
+#[derive(Debug, Subcommand)]
+pub enum CodesCommand {
+    /// Check identifiers of a CSV file with the columns kind and value; prints a JSON object a line. 批量校验
+    Check(codes::CheckArgs),
+}
+
+/// `tongban config …`
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Check a file, and the certificates, keys and trust that it names. 核对配置
+    Check(check::CheckArgs),
+}
+
+/// `tongban pki …`
+#[derive(Debug, Subcommand)]
+pub enum PkiCommand {
+    /// Write authorities, certificates and ready-to-run configurations into a new folder. 生成试点证书与配置
+    Dev(pki::DevArgs),
+}
+
+/// `tongban store …`
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Show damage in the journal; with --apply, set what is behind it aside. 检查或修复日志
+    Repair(store::RepairArgs),
+}
+
+/// How long a command waits for the partner.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Wait {
+    /// Wait this many seconds for the partner's receipt; 0 does not wait. 等待回执的秒数
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub wait: u64,
+}
+
+/// Runs the command line of this process.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let lang = cli.lang.unwrap_or_else(|| Lang::of_environment(|name| std::env::var(name).ok()));
+    let console = Console { lang, json: cli.json };
+    let node = Node { config: cli.config, socket: cli.socket };
+    match dispatch(console, &node, cli.command) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            console.fail(&failure);
+            ExitCode::from(failure.exit)
+        }
+    }
+}
+
+fn dispatch(console: Console, node: &Node, command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Serve => crate::serve::run(console, node.config_file()?)?,
+        Command::Status => node.ask(|clients| status::show(console, clients))?,
+        Command::Case(CaseCommand::Submit(args)) => {
+            node.ask(|clients| case::submit(console, clients, args))?
+        }
+        Command::Case(CaseCommand::Show(args)) => node.ask(|clients| case::show(console, clients, args))?,
+        Command::Case(CaseCommand::List(args)) => node.ask(|clients| case::list(console, clients, args))?,
+        Command::Case(CaseCommand::Act(args)) => node.ask(|clients| act::act(console, clients, *args))?,
+        Command::Licence(LicenceCommand::Put(args)) => {
+            node.ask(|clients| licence::put(console, clients, args))?
+        }
+        Command::Licence(LicenceCommand::Query(args)) => {
+            node.ask(|clients| licence::query(console, clients, *args))?
+        }
+        Command::Standard(StandardCommand::Publish(args)) => {
+            node.ask(|clients| document::publish(console, clients, "standard", args))?
+        }
+        Command::Agreement(AgreementCommand::Sign(args)) => {
+            node.ask(|clients| document::publish(console, clients, "agreement", args))?
+        }
+        Command::Document(DocumentCommand::List(args)) => {
+            node.ask(|clients| document::list(console, clients, args))?
+        }
+        Command::Channel(ChannelCommand::List) => node.ask(|clients| channel::list(console, clients))?,
+        Command::Channel(ChannelCommand::Show(args)) => {
+            node.ask(|clients| channel::show(console, clients, args))?
+        }
+        Command::Channel(ChannelCommand::Resume(args)) => {
+            node.ask(|clients| channel::resume(console, clients, args))?
+        }
+        Command::Inbox(InboxCommand::Follow(args)) => {
+            node.ask(|clients| inbox::follow(console, clients, args))?
+        }
+        Command::Proof(ProofCommand::Export(args)) => {
+            node.ask(|clients| proof::export(console, clients, args))?
+        }
+        Command::Proof(ProofCommand::Verify(args)) => proof::verify(console, &args)?,
+        Command::Reconcile(ReconcileCommand::Run(args)) => {
+            node.ask(|clients| reconcile::run(console, clients, args))?
+        }
+        Command::Codes(CodesCommand::Check(args)) => codes::check(&args)?,
+        Command::Config(ConfigCommand::Check(args)) => check::check(console, &args)?,
+        Command::Pki(PkiCommand::Dev(args)) => pki::dev(console, &args)?,
+        Command::Store(StoreCommand::Repair(args)) => store::repair(console, node.config_file()?, &args)?,
+        Command::Demo(args) => return Ok(crate::demo::run(args)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The node that a command is about.
+#[derive(Debug)]
+struct Node {
+    config: Option<PathBuf>,
+    socket: Option<PathBuf>,
+}
+
+impl Node {
+    fn config_file(&self) -> Result<&Path, Failure> {
+        self.config.as_deref().ok_or_else(|| {
+            Failure::usage(both!(
+                "请用 --config 文件 指明节点配置。",
+                "name the node's configuration with --config FILE."
+            ))
+        })
+    }
+
+    fn socket(&self) -> Result<PathBuf, Failure> {
+        match (&self.socket, &self.config) {
+            (Some(socket), _) => Ok(socket.clone()),
+            (None, Some(config)) => Ok(Config::load(config)?.socket),
+            (None, None) => Err(Failure::usage(both!(
+                "请用 --socket 路径 或 --config 文件 指明节点。",
+                "name the node with --socket PATH or --config FILE."
+            ))),
+        }
+    }
+
+    /// Runs a client command against the node.
+    fn ask<F>(&self, command: impl FnOnce(Clients) -> F) -> Result<(), Failure>
+    where
+        F: Future<Output = Result<(), Failure>>,
+    {
+        let socket = self.socket()?;
+        // One thread is plenty for a client, and starts faster.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::system(both!("无法启动:{error}", "cannot start: {error}")))?;
+        runtime.block_on(async { command(client::connect(&socket).await?).await })
+    }
+}
+
+/// Reads a file that a command was given, or stdin for `-`, up to `bytes_max`.
+fn read_input(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Failure> {
+    use std::io::Read;
+    let shown = path.display();
+    let mut bytes = Vec::new();
+    let outcome = if path == Path::new("-") {
+        std::io::stdin().lock().take(bytes_max + 1).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(bytes_max + 1).read_to_end(&mut bytes))
+    };
+    outcome
+        .map_err(|error| Failure::input(both!("读不了 {shown}:{error}", "cannot read {shown}: {error}")))?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(Failure::input(both!(
+            "{shown} 超过 {bytes_max} 字节。",
+            "{shown} is longer than {bytes_max} bytes."
+        )));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_help_in_both_languages() {
+        fn check(command: &clap::Command) {
+            for sub in command.get_subcommands() {
+                let about = sub.get_about().map(ToString::to_string).unwrap_or_default();
+                assert!(!about.is_empty() && !about.is_ascii(), "{}: {about}", sub.get_name());
+                check(sub);
+            }
+        }
+        check(&Cli::command());
+    }
+
+    #[test]
+    fn the_commands_of_the_manual_are_understood() {
+        for line in [
+            "tongban serve --config node.toml",
+            "tongban --lang zh --json status --socket node.sock",
+            "tongban case submit --file case.json",
+            "tongban case submit --file - --key 2026-1 --wait 30",
+            "tongban case show KST1",
+            "tongban case list --state accepted --limit 5",
+            "tongban case act KST1 accept --document-number 1 --promised-working-days 5",
+            "tongban case act KST1 supplement-request --item 001=缺签字 --deadline-working-days 5",
+            "tongban case act KST1 rate --level 1 --stage receiving",
+            "tongban licence put --file licence.json",
+            "tongban licence query --to 421200 --id 1.2 --purpose 办理 --org-name a --user-name b --item-name c --item-code d --business-code e",
+            "tongban standard publish --to 421200 --file s.json",
+            "tongban agreement sign --to 421200 --file a.json",
+            "tongban document list",
+            "tongban channel show 430600>421200",
+            "tongban channel resume 430600>421200 --reason 已比对",
+            "tongban inbox follow --consumer approval --ack",
+            "tongban proof export --message 018f0000-0000-7000-8000-000000000000 --channel 430600>421200 --out p.json",
+            "tongban proof verify p.json --anchors trust",
+            "tongban reconcile run --peer 421200",
+            "tongban codes check --file codes.csv",
+            "tongban config check node.toml",
+            "tongban pki dev out --node 430600 --node 421200",
+            "tongban store repair --config node.toml --apply",
+        ] {
+            if let Err(error) = Cli::try_parse_from(line.split(' ')) {
+                panic!("{line}: {error}");
+            }
+        }
+        assert!(Cli::try_parse_from(["tongban", "case", "act", "KST1", "explode"]).is_err());
+    }
+}

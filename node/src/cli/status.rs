@@ -1,0 +1,84 @@
+//! `status`: the node and its channels at a glance.
+
+use proto::local::v1::{ChannelView, StatusRequest};
+use serde_json::{Value, json};
+
+use crate::client::Clients;
+use crate::console::{Console, Failure};
+use crate::refused::from_status;
+use crate::text::Lang;
+use crate::text::table::Table;
+
+/// Runs the command.
+///
+/// # Errors
+/// When the node does not answer.
+pub async fn show(console: Console, mut clients: Clients) -> Result<(), Failure> {
+    let status =
+        clients.operator.status(StatusRequest {}).await.map_err(|error| from_status(&error))?.into_inner();
+    let document = json!({
+        "node": status.node,
+        "version": status.version,
+        "journal_position": status.journal_position,
+        "channels": status.channels.iter().map(channel_json).collect::<Vec<_>>(),
+    });
+    console.result(&document, |lang| {
+        let (node, version, position) = (&status.node, &status.version, status.journal_position);
+        let head = lang.pick(
+            format!("节点 {node},版本 {version},日志第 {position} 帧\n"),
+            format!("node {node}, version {version}, journal frame {position}\n"),
+        );
+        head + &channel_table(lang, &status.channels)
+    })
+}
+
+/// One channel for `--json`.
+pub(crate) fn channel_json(channel: &ChannelView) -> Value {
+    json!({
+        "from": channel.from,
+        "to": channel.to,
+        "epoch": channel.epoch,
+        "size": channel.size,
+        "root": channel.root,
+        "cosigned": channel.cosigned,
+        "checkpoint": channel.checkpoint,
+        "staged": channel.staged,
+        "contacted": channel.contacted,
+        "connected": channel.connected,
+        "stopped": channel.stopped,
+        "stopped_detail": channel.stopped_detail,
+        "refused": channel.refused,
+    })
+}
+
+/// Channels, a row each.
+pub(crate) fn channel_table(lang: Lang, channels: &[ChannelView]) -> String {
+    let mut table = Table::new(lang.pick(
+        ["通道", "期次", "长度", "已回执", "暂存", "拒收", "状态"],
+        ["channel", "epoch", "size", "receipted", "staged", "refused", "state"],
+    ));
+    for channel in channels {
+        table.row([
+            format!("{}→{}", channel.from, channel.to),
+            channel.epoch.to_string(),
+            channel.size.to_string(),
+            channel.cosigned.to_string(),
+            channel.staged.to_string(),
+            channel.refused.to_string(),
+            state(lang, channel),
+        ]);
+    }
+    table.render()
+}
+
+/// What a channel is doing, in a few words.
+pub(crate) fn state(lang: Lang, channel: &ChannelView) -> String {
+    match channel {
+        ChannelView { stopped, .. } if !stopped.is_empty() => {
+            lang.pick(format!("已停:{stopped}"), format!("stopped: {stopped}"))
+        }
+        ChannelView { contacted: false, .. } => lang.pick("尚未联系", "not contacted").to_owned(),
+        ChannelView { connected: false, .. } => lang.pick("未连接", "not connected").to_owned(),
+        _ => lang.pick("正常", "running").to_owned(),
+    }
+}

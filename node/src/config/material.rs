@@ -1,0 +1,129 @@
+//! What a configuration points at: certificates, keys, trust, folders. Looked at by `config check`
+//! and by `serve` before the first socket opens.
+
+use std::path::Path;
+
+use certs::{Identity, Purpose, TrustError, TrustStore};
+use gateway::id::NodeId;
+
+use super::{Config, ConfigError, Problem};
+use crate::both;
+use crate::text::Both;
+
+/// What a node needs beside its configuration.
+#[derive(Debug)]
+pub struct Material {
+    /// Chain and key for connections.
+    pub tls: Identity,
+    /// Chain and key for signatures.
+    pub signing: Identity,
+    /// Chains of earlier signing keys, DER, leaf first.
+    pub older_signing_chains: Vec<Vec<Vec<u8>>>,
+    /// Whom this node trusts, as of now.
+    pub trust: TrustStore,
+}
+
+impl Material {
+    /// Reads everything and judges whether it fits together at `now_ms`: keys belong to certificates,
+    /// certificates to this node, and both are trusted by the node's own trust folder.
+    ///
+    /// # Errors
+    /// Every problem found.
+    pub fn load(config: &Config, now_ms: i64) -> Result<Self, ConfigError> {
+        let mut found = Found { problems: Vec::new() };
+        let files = &config.identity;
+        let trust = found.keep("trust.dir", TrustStore::load(&config.trust_dir));
+        let tls = found.keep("identity.tls_chain", Identity::load(&files.tls_chain, &files.tls_key));
+        let signing =
+            found.keep("identity.signing_chain", Identity::load(&files.signing_chain, &files.signing_key));
+        let older_signing_chains: Vec<_> = files
+            .older_signing_chains
+            .iter()
+            .filter_map(|path| found.keep("identity.older_signing_chains", certs::pem::read_chain(path)))
+            .collect();
+        if let Some(trust) = &trust {
+            for (setting, purpose, identity) in [
+                ("identity.tls_chain", Purpose::Tls, &tls),
+                ("identity.signing_chain", Purpose::Signing, &signing),
+            ] {
+                if let Some(identity) = identity {
+                    found.judge(setting, purpose, identity, trust, config.node, now_ms);
+                }
+            }
+        }
+        found.data_dir(&config.data_dir);
+        match (tls, signing, trust) {
+            (Some(tls), Some(signing), Some(trust)) if found.problems.is_empty() => {
+                Ok(Self { tls, signing, older_signing_chains, trust })
+            }
+            _ => Err(ConfigError { file: config.file.clone(), problems: found.problems }),
+        }
+    }
+}
+
+struct Found {
+    problems: Vec<Problem>,
+}
+
+impl Found {
+    fn problem(&mut self, setting: &str, text: Both) {
+        self.problems.push(Problem { line: None, setting: setting.to_owned(), text });
+    }
+
+    fn keep<T>(&mut self, setting: &str, outcome: Result<T, TrustError>) -> Option<T> {
+        outcome.map_err(|error| self.refused(setting, &error)).ok()
+    }
+
+    fn refused(&mut self, setting: &str, error: &TrustError) {
+        let code = error.code();
+        let (zh, en) = (error.advice(true), error.advice(false));
+        self.problem(setting, both!("{error} [{code}];{zh}", "{error} [{code}]; {en}"));
+    }
+
+    fn judge(
+        &mut self,
+        setting: &str,
+        purpose: Purpose,
+        identity: &Identity,
+        trust: &TrustStore,
+        own: NodeId,
+        now_ms: i64,
+    ) {
+        match trust.verify(purpose, &identity.chain_refs(), now_ms) {
+            Ok(verified) if verified.id.division.as_str() == own.as_str() => {}
+            Ok(verified) => {
+                let division = verified.id.division;
+                self.problem(
+                    setting,
+                    both!(
+                        "证书属于节点 {division},而 node = {own};请更换证书或改正 node。",
+                        "the certificate speaks for node {division}, but node = {own}; change one of the two."
+                    ),
+                );
+            }
+            Err(error) => self.refused(setting, &error),
+        }
+    }
+
+    /// The folder itself is made at the first start; the one above it has to be there.
+    fn data_dir(&mut self, dir: &Path) {
+        if dir.is_dir() {
+            return;
+        }
+        let shown = dir.display();
+        if dir.exists() {
+            self.problem(
+                "data_dir",
+                both!("{shown} 不是目录;请换一个路径。", "{shown} is not a folder; choose another path."),
+            );
+        } else if !dir.parent().is_some_and(|above| above.as_os_str().is_empty() || above.is_dir()) {
+            self.problem(
+                "data_dir",
+                both!(
+                    "{shown} 的上级目录不存在;请先建立。",
+                    "the folder that should hold {shown} does not exist; make it first."
+                ),
+            );
+        }
+    }
+}

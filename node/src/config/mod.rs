@@ -1,0 +1,549 @@
+//! A node's configuration: strict TOML, judged whole before a socket opens.
+//!
+//! [`file`] reads the text and refuses keys that it does not know; this module turns it into values
+//! that are right, and reports every problem at once, each with its line, its setting and a remedy;
+//! [`material`] looks at what the settings point at. Relative paths are relative to the file.
+//! `docs/tongban.sample.toml` explains every setting.
+
+pub mod file;
+pub mod material;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use gateway::id::NodeId;
+use gateway::limits;
+use serde_json::json;
+
+use self::file::{Document, FileTable, IdentityTable, PeerTable};
+use crate::both;
+use crate::console::Failure;
+use crate::text::{Both, Lang};
+
+/// Bytes of the path of the local socket. The system takes 107 (`sun_path`), and the socket is made
+/// in a folder of its own beside its place before it is moved there.
+pub const SOCKET_PATH_BYTES_MAX: usize = 90;
+/// Partners of one node.
+pub const PEERS_MAX: usize = 4096;
+/// Bytes of a configuration file.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// A configuration that is right in itself. Whether its files are there is [`material`]'s question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// This node.
+    pub node: NodeId,
+    /// Where the journal, the index and the files lie.
+    pub data_dir: PathBuf,
+    /// Where peers dial this node; `None`: this node only dials.
+    pub peer_listener: Option<SocketAddr>,
+    /// The Unix socket of the local services.
+    pub socket: PathBuf,
+    /// Certificates and keys.
+    pub identity: IdentityFiles,
+    /// The folder of `trust.toml`.
+    pub trust_dir: PathBuf,
+    /// The partners, in the order of the file.
+    pub peers: Vec<Peer>,
+    /// Bounds that an operator may lower.
+    pub limits: Limits,
+    /// What the log looks like.
+    pub log: Log,
+}
+
+/// The files of this node's two identities.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityFiles {
+    /// TLS certificate chain, PEM, leaf first.
+    pub tls_chain: PathBuf,
+    /// TLS key, PEM, PKCS#8.
+    pub tls_key: PathBuf,
+    /// Signing certificate chain, PEM, leaf first.
+    pub signing_chain: PathBuf,
+    /// Signing key, PEM, PKCS#8.
+    pub signing_key: PathBuf,
+    /// Chains of earlier signing keys, which still verify what they signed.
+    pub older_signing_chains: Vec<PathBuf>,
+}
+
+/// A partner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Its node.
+    pub node: NodeId,
+    /// `host:port` where it listens; `None`: it only dials us.
+    pub address: Option<String>,
+    /// Whether this node dials it.
+    pub dial: bool,
+}
+
+/// Bounds that an operator may lower, never raise: the defaults are what was tested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Drafts that one channel holds before contact.
+    pub staged_drafts_max: usize,
+    /// Commands that wait for the committer.
+    pub committer_queue_max: usize,
+    /// Milliseconds of the longest pause before a peer is dialled again.
+    pub redial_millis_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            staged_drafts_max: limits::STAGED_DRAFTS_MAX,
+            committer_queue_max: limits::COMMITTER_QUEUE_MAX,
+            redial_millis_max: limits::REDIAL_MILLIS_MAX,
+        }
+    }
+}
+
+/// What the log on stderr looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// Lines for people, or one JSON object a line.
+    pub format: LogFormat,
+    /// The least important events that are written.
+    pub level: tracing::Level,
+}
+
+/// See [`Log::format`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is wrong with one setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Line in the file, counted from 1; `None` when the setting is not there.
+    pub line: Option<usize>,
+    /// The setting with its table, such as `identity.tls_key`; empty: the file as a whole.
+    pub setting: String,
+    /// What is wrong and what to do.
+    pub text: Both,
+}
+
+/// Everything that is wrong with a configuration. Never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The file.
+    pub file: PathBuf,
+    /// The problems, in the order of the file where they have a place in it.
+    pub problems: Vec<Problem>,
+}
+
+impl ConfigError {
+    /// One line a problem: `file:line: setting: what is wrong; what to do`.
+    pub fn render(&self, lang: Lang) -> String {
+        let lines: Vec<String> = self
+            .problems
+            .iter()
+            .map(|problem| {
+                let file = self.file.display();
+                let line = problem.line.map(|line| format!(":{line}")).unwrap_or_default();
+                let setting = Some(&problem.setting).filter(|setting| !setting.is_empty());
+                let setting = setting.map(|setting| format!("{setting}: ")).unwrap_or_default();
+                format!("{file}{line}: {setting}{}", problem.text.in_language(lang))
+            })
+            .collect();
+        lines.join("\n")
+    }
+
+    /// The problems for `--json`.
+    pub fn to_json(&self) -> serde_json::Value {
+        let problems: Vec<_> = self
+            .problems
+            .iter()
+            .map(|problem| {
+                json!({"line": problem.line, "setting": problem.setting,
+                       "message_zh": problem.text.zh, "message_en": problem.text.en})
+            })
+            .collect();
+        json!({"file": self.file.display().to_string(), "valid": false, "problems": problems})
+    }
+}
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.render(Lang::En))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let text = Both {
+            zh: format!("配置有误:\n{}", error.render(Lang::Zh)),
+            en: format!("the configuration is wrong:\n{}", error.render(Lang::En)),
+        };
+        Self { code: "cli.config".to_owned(), ..Failure::input(text) }
+    }
+}
+
+impl Config {
+    /// Reads a file. Opens nothing that the file points at.
+    ///
+    /// # Errors
+    /// Every problem of the file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = read(path).map_err(|error| ConfigError {
+            file: path.to_owned(),
+            problems: vec![Problem {
+                line: None,
+                setting: String::new(),
+                text: both!(
+                    "读不了配置文件({error});请核对路径与权限。",
+                    "cannot read the configuration ({error}); check the path and its permissions."
+                ),
+            }],
+        })?;
+        Self::parse(path, &text)
+    }
+
+    /// Reads the text of a file; `path` gives relative paths their place.
+    ///
+    /// # Errors
+    /// Every problem of the text.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let failed = |problems| ConfigError { file: path.to_owned(), problems };
+        let document = Document::parse(text).map_err(failed)?;
+        let mut check = Check { document: &document, base: folder_of(path), problems: Vec::new() };
+        let config = check.config(path, document.table.clone());
+        let mut problems = check.problems;
+        problems.sort_by_key(|problem| problem.line.unwrap_or(usize::MAX));
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(failed(problems)),
+        }
+    }
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    use std::io::Read;
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(std::io::Error::other(format!("it is longer than {FILE_BYTES_MAX} bytes")));
+    }
+    Ok(text)
+}
+
+/// The folder that relative paths begin at.
+fn folder_of(file: &Path) -> PathBuf {
+    file.parent().unwrap_or(Path::new("")).to_owned()
+}
+
+/// Judges one file and gathers problems on the way. A method answers `None` only after it has noted
+/// a problem.
+struct Check<'a> {
+    document: &'a Document,
+    base: PathBuf,
+    problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn config(&mut self, path: &Path, table: FileTable) -> Option<Config> {
+        let node = self.required("node", table.node).and_then(|text| self.node("node", &text));
+        let data_dir = self.required_path("data_dir", table.data_dir);
+        let peer_listener = self.listener(table.peer_listener);
+        let socket = self.socket(table.local.unwrap_or_default().socket);
+        let identity = self.identity(table.identity.unwrap_or_default());
+        let trust_dir = self.required_path("trust.dir", table.trust.unwrap_or_default().dir);
+        let limits = self.limits(table.limits.unwrap_or_default());
+        let log = self.log(table.log.unwrap_or_default());
+        let peers = self.peers(table.peer, node, matches!(peer_listener, Some(None)));
+        Some(Config {
+            file: path.to_owned(),
+            node: node?,
+            data_dir: data_dir?,
+            peer_listener: peer_listener?,
+            socket: socket?,
+            identity: identity?,
+            trust_dir: trust_dir?,
+            peers,
+            limits,
+            log,
+        })
+    }
+
+    fn problem(&mut self, setting: &str, text: Both) {
+        let line = self.document.line_of(setting);
+        self.problems.push(Problem { line, setting: setting.to_owned(), text });
+    }
+
+    fn required<T>(&mut self, setting: &str, value: Option<T>) -> Option<T> {
+        if value.is_none() {
+            self.problem(
+                setting,
+                both!(
+                    "缺少此项;请参照 tongban.sample.toml 填写。",
+                    "is missing; write it as tongban.sample.toml shows."
+                ),
+            );
+        }
+        value
+    }
+
+    fn required_path(&mut self, setting: &str, value: Option<PathBuf>) -> Option<PathBuf> {
+        let value = self.required(setting, value)?;
+        if value.as_os_str().is_empty() {
+            self.problem(setting, both!("路径为空;请填写路径。", "is empty; write a path."));
+            return None;
+        }
+        Some(self.base.join(value))
+    }
+
+    fn node(&mut self, setting: &str, text: &str) -> Option<NodeId> {
+        match text.parse() {
+            Ok(node) => Some(node),
+            Err(_) => {
+                self.problem(
+                    setting,
+                    both!(
+                        "{text:?} 不是六位行政区划代码(GB/T 2260);例如 \"430600\"。",
+                        "{text:?} is not a division code of six digits (GB/T 2260); write for example \"430600\"."
+                    ),
+                );
+                None
+            }
+        }
+    }
+
+    /// `Some(None)`: the file has no listener, which is allowed.
+    fn listener(&mut self, table: Option<file::PeerListenerTable>) -> Option<Option<SocketAddr>> {
+        let Some(table) = table else { return Some(None) };
+        let setting = "peer_listener.address";
+        let text = self.required(setting, table.address)?;
+        match text.parse::<SocketAddr>() {
+            Ok(address) if address.port() != 0 => Some(Some(address)),
+            Ok(_) | Err(_) => {
+                self.problem(
+                    setting,
+                    both!(
+                        "{text:?} 不是 IP:端口(端口不得为 0);例如 \"0.0.0.0:7443\"。",
+                        "{text:?} is not IP:port with a port other than 0; write for example \"0.0.0.0:7443\"."
+                    ),
+                );
+                None
+            }
+        }
+    }
+
+    fn socket(&mut self, value: Option<PathBuf>) -> Option<PathBuf> {
+        let setting = "local.socket";
+        let socket = self.required_path(setting, value)?;
+        let bytes = socket.as_os_str().len();
+        if bytes > SOCKET_PATH_BYTES_MAX {
+            self.problem(
+                setting,
+                both!(
+                    "路径长 {bytes} 字节,超过 {SOCKET_PATH_BYTES_MAX};请换用较短的路径,如 /run/tongban/node.sock。",
+                    "the path has {bytes} bytes, more than {SOCKET_PATH_BYTES_MAX}; choose a shorter one, such as /run/tongban/node.sock."
+                ),
+            );
+            return None;
+        }
+        Some(socket)
+    }
+
+    fn identity(&mut self, table: IdentityTable) -> Option<IdentityFiles> {
+        let tls_chain = self.required_path("identity.tls_chain", table.tls_chain);
+        let tls_key = self.required_path("identity.tls_key", table.tls_key);
+        let signing_chain = self.required_path("identity.signing_chain", table.signing_chain);
+        let signing_key = self.required_path("identity.signing_key", table.signing_key);
+        let older = table.older_signing_chains;
+        if older.len() > limits::OLDER_CHAINS_MAX {
+            let (count, most) = (older.len(), limits::OLDER_CHAINS_MAX);
+            self.problem(
+                "identity.older_signing_chains",
+                both!(
+                    "有 {count} 条,最多 {most} 条;请只保留最近的,更早的随证据归档。",
+                    "has {count} chains, at most {most} are shown to peers; keep the newest here and archive the rest."
+                ),
+            );
+        }
+        let identity = IdentityFiles {
+            tls_chain: tls_chain?,
+            tls_key: tls_key?,
+            signing_chain: signing_chain?,
+            signing_key: signing_key?,
+            older_signing_chains: older.into_iter().map(|path| self.base.join(path)).collect(),
+        };
+        if identity.tls_key == identity.signing_key {
+            self.problem(
+                "identity.signing_key",
+                both!(
+                    "与 identity.tls_key 是同一文件;签名密钥不得用于 TLS,请各用各的密钥。",
+                    "is the same file as identity.tls_key; a TLS key must not sign, use two keys."
+                ),
+            );
+            return None;
+        }
+        Some(identity)
+    }
+
+    fn peers(&mut self, tables: Vec<PeerTable>, own: Option<NodeId>, only_dials: bool) -> Vec<Peer> {
+        if tables.len() > PEERS_MAX {
+            self.problem(
+                "peer",
+                both!("伙伴超过 {PEERS_MAX} 个。", "there are more than {PEERS_MAX} peers."),
+            );
+            return Vec::new();
+        }
+        let mut seen = BTreeSet::new();
+        let mut peers = Vec::new();
+        for (index, table) in tables.into_iter().enumerate() {
+            let setting = |name: &str| format!("peer[{index}].{name}");
+            let at = setting("node");
+            let Some(text) = self.required(&at, table.node) else { continue };
+            let Some(node) = self.node(&at, &text) else { continue };
+            if Some(node) == own {
+                self.problem(
+                    &at,
+                    both!(
+                        "与本节点 node 相同;请填写对方的区划代码。",
+                        "is this node itself; write the partner's division."
+                    ),
+                );
+            }
+            if !seen.insert(node) {
+                self.problem(
+                    &at,
+                    both!(
+                        "{node} 已登记过;请删去重复的一项。",
+                        "{node} is listed before; remove one of the two."
+                    ),
+                );
+            }
+            let at = setting("address");
+            let address = table.address.filter(|address| self.address(&at, address));
+            let dial = table.dial.unwrap_or(address.is_some());
+            if dial && address.is_none() && !self.problems.iter().any(|problem| problem.setting == at) {
+                self.problem(
+                    &at,
+                    both!(
+                        "dial = true 而没有地址;请填写对方地址,或改为 dial = false 等对方来连。",
+                        "dial = true but there is no address; write the peer's address, or dial = false to wait for it."
+                    ),
+                );
+            }
+            if !dial && only_dials {
+                self.problem(
+                    &setting("dial"),
+                    both!(
+                        "本节点没有 peer_listener,又不去连 {node},双方无法相遇;请开启其一。",
+                        "there is no peer_listener and {node} is not dialled, so the two can never meet; set up either."
+                    ),
+                );
+            }
+            peers.push(Peer { node, address, dial });
+        }
+        peers
+    }
+
+    /// Whether a text is `host:port`.
+    fn address(&mut self, setting: &str, text: &str) -> bool {
+        let good = text.rsplit_once(':').is_some_and(|(host, port)| {
+            let bracketed = host.starts_with('[') && host.ends_with(']');
+            let name = !host.contains(':')
+                && !host.is_empty()
+                && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+            (bracketed && text.parse::<SocketAddr>().is_ok() || name)
+                && port.parse::<u16>().is_ok_and(|port| port != 0)
+        });
+        if !good {
+            self.problem(
+                setting,
+                both!(
+                    "{text:?} 不是 主机:端口;例如 \"gw.example.cn:7443\" 或 \"10.1.2.3:7443\"。",
+                    "{text:?} is not host:port; write for example \"gw.example.cn:7443\" or \"10.1.2.3:7443\"."
+                ),
+            );
+        }
+        good
+    }
+
+    fn limits(&mut self, table: file::LimitsTable) -> Limits {
+        let standard = Limits::default();
+        Limits {
+            staged_drafts_max: self.bound(
+                "limits.staged_drafts_max",
+                table.staged_drafts_max,
+                1,
+                standard.staged_drafts_max as u64,
+            ) as usize,
+            committer_queue_max: self.bound(
+                "limits.committer_queue_max",
+                table.committer_queue_max,
+                1,
+                standard.committer_queue_max as u64,
+            ) as usize,
+            redial_millis_max: self.bound(
+                "limits.redial_millis_max",
+                table.redial_millis_max,
+                limits::REDIAL_MILLIS_MIN,
+                standard.redial_millis_max,
+            ),
+        }
+    }
+
+    /// A bound from `least` to `most`; `most` when it is not set or wrong.
+    fn bound(&mut self, setting: &str, value: Option<u64>, least: u64, most: u64) -> u64 {
+        match value {
+            None => most,
+            Some(value) if (least..=most).contains(&value) => value,
+            Some(value) => {
+                self.problem(
+                    setting,
+                    both!(
+                        "{value} 不在 {least} 至 {most} 之间。",
+                        "{value} is not between {least} and {most}."
+                    ),
+                );
+                most
+            }
+        }
+    }
+
+    fn log(&mut self, table: file::LogTable) -> Log {
+        const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+        let format = match table.format.as_deref() {
+            None | Some("text") => LogFormat::Text,
+            Some("json") => LogFormat::Json,
+            Some(other) => {
+                self.problem(
+                    "log.format",
+                    both!(
+                        "没有 {other:?};请写 \"text\" 或 \"json\"。",
+                        "{other:?} is none; write \"text\" or \"json\"."
+                    ),
+                );
+                LogFormat::Text
+            }
+        };
+        let level = table.level.as_deref().unwrap_or("info");
+        let level = match level.parse() {
+            Ok(parsed) if LEVELS.contains(&level) => parsed,
+            Ok(_) | Err(_) => {
+                let known = LEVELS.join(", ");
+                self.problem(
+                    "log.level",
+                    both!("没有 {level:?};可用:{known}。", "{level:?} is none; known are {known}."),
+                );
+                tracing::Level::INFO
+            }
+        };
+        Log { format, level }
+    }
+}
+
+#[cfg(test)]
+mod tests;
