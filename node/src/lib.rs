@@ -1,1 +1,3 @@
 //! The parts of the `tongban` binary that tests use.
+
+pub mod demo;
