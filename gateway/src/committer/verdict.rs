@@ -38,10 +38,7 @@ impl Core {
         });
         if let Some((agreement, standard)) = of_case {
             draft.agreement = agreement;
-            // Only the facts of a case carry its standard; requests about it rely on the agreement.
-            if draft.kind.is_case() {
-                draft.standard = draft.standard.or(standard);
-            }
+            draft.standard = draft.standard.or(standard);
             return;
         }
         if let Some(asked) = draft.in_reply_to

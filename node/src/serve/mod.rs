@@ -6,6 +6,7 @@ pub mod business;
 pub mod operator;
 pub mod socket;
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -243,7 +244,9 @@ fn tell_report(report: &OpenReport) {
 /// Sends events to stderr. What events may hold is the rule of whoever writes them: ids, peers,
 /// outcomes and reasons, never payloads, keys or identity numbers.
 fn start_log(config: &Config) {
-    let builder = tracing_subscriber::fmt().with_max_level(config.log.level).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_max_level(config.log.level)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     // A second subscriber in one process is refused: the first one stays, which is what a test wants.
     let _ = match config.log.format {
         LogFormat::Text => builder.try_init(),
