@@ -112,6 +112,9 @@ pub struct OpenReport {
     pub replayed: Replayed,
 }
 
+/// Resolves when the committer ends, with why.
+pub type Stopped = oneshot::Receiver<Result<(), CommitError>>;
+
 struct Inner {
     me: NodeId,
     suite: Suite,
@@ -196,7 +199,7 @@ impl Gateway {
     pub fn open(
         settings: Settings,
         replayed: impl FnMut(u64),
-    ) -> Result<(Self, OpenReport, oneshot::Receiver<Result<(), CommitError>>), OpenError> {
+    ) -> Result<(Self, OpenReport, Stopped), OpenError> {
         let doing = |doing: String| move |source| OpenError::Io { doing, source };
         std::fs::create_dir_all(&settings.data_dir)
             .map_err(doing(format!("make {}", settings.data_dir.display())))?;

@@ -111,6 +111,9 @@ pub enum CommitError {
     Signer(#[from] SignerError),
 }
 
+/// Passes a commit's fate on to whoever asked for it.
+type Told = Box<dyn FnOnce(Result<(), Refusal>) + Send>;
+
 /// The committer's state.
 pub struct Core {
     ports: Ports,
@@ -124,7 +127,7 @@ pub struct Core {
     progress: watch::Sender<u64>,
     touched: BTreeSet<NodeId>,
     /// What to say once the commit is durable.
-    replies: Vec<Box<dyn FnOnce(Result<(), Refusal>) + Send>>,
+    replies: Vec<Told>,
     /// Header and body bytes gathered so far.
     gathered: usize,
 }

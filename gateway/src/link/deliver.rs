@@ -6,7 +6,6 @@ use crate::archive::StoredBatch;
 use crate::id::{LogId, NodeId};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX};
 use crate::refusal::{Refusal, RefusalCode};
-use bytes::Bytes;
 use proto::exchange::v1 as wire;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -84,7 +83,7 @@ pub(super) async fn give_back(
 }
 
 fn entry(raw: crate::entry::RawEntry) -> wire::Entry {
-    wire::Entry { header: raw.header, body: raw.body.unwrap_or_else(Bytes::new), erased: false }
+    wire::Entry { header: raw.header, body: raw.body.unwrap_or_default(), erased: false }
 }
 
 /// Reads on a thread that may block.
