@@ -104,7 +104,7 @@ impl Moment {
     }
 
     /// Where the last of several stands.
-    pub(super) fn to_index(self, last: u64) -> Self {
+    pub(super) fn until_index(self, last: u64) -> Self {
         Self { last_index: Some(last), ..self }
     }
 

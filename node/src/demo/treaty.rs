@@ -87,7 +87,7 @@ async fn publish_standards(items: &[ItemPlan], desk: &Desk, narrator: &Narrator)
     narrator.tell(
         Moment::message(desk.place, desk.partner, Kind::StandardPublish.name())
             .index(first)
-            .to_index(last)
+            .until_index(last)
             .took(began.elapsed())
             .saying(format!("{} 项,一事一标准", items.len()), format!("{} items, one standard each", items.len())),
     );
