@@ -50,8 +50,14 @@ pub trait Randomness: Send + Sync {
 }
 
 /// The operating system's generator.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SystemRandomness(ring::rand::SystemRandom);
+
+impl Default for SystemRandomness {
+    fn default() -> Self {
+        Self(ring::rand::SystemRandom::new())
+    }
+}
 
 impl Randomness for SystemRandomness {
     fn fill(&self, bytes: &mut [u8]) {

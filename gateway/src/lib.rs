@@ -15,7 +15,26 @@ pub mod log;
 pub mod suite;
 
 // floor 3: rules
+pub mod authorize;
 pub mod channel;
+pub mod service;
 
 // floor 4: ports
+pub mod archive;
+pub mod clock;
+pub mod committer;
+pub mod keybook;
+pub mod peer;
+pub mod signer;
 pub mod store;
+pub mod wire;
+
+// floor 5: shell
+pub mod gateway;
+pub mod link;
+pub mod proof;
+pub mod reconcile;
+pub mod respond;
+
+// floor 6: transport
+pub mod transport;

@@ -285,6 +285,23 @@ refusals! {
         "对方证书现已不受信任,连接关闭;请查看证书状态。",
         "The peer's certificate is no longer trusted, the link is closed; look at the state of its certificate.";
 
+    // -- proof bundles
+    ProofMalformed = "proof.malformed", Peer, InvalidArgument,
+        "证据文件不合 tongban-proof/v1 格式;请重新导出。",
+        "The bundle does not follow tongban-proof/v1; export it again.";
+    ProofInclusion = "proof.inclusion", Peer, DataLoss,
+        "该报文不在所附检查点之下:报文头或审计路径已被改动。",
+        "The entry is not below the checkpoint: its header or the audit path was altered.";
+    ProofSignature = "proof.signature", Peer, Unauthenticated,
+        "检查点签名验证不通过:检查点或证书已被改动。",
+        "A signature on the checkpoint does not verify: the checkpoint or a certificate was altered.";
+    ProofUntrusted = "proof.untrusted", Operator, PermissionDenied,
+        "签名证书不能追溯到给定的信任根;请核对信任目录。",
+        "A signing certificate does not lead to the given anchors; check the trust folder.";
+    ProofBody = "proof.body", Peer, DataLoss,
+        "所附报文体与报文头的摘要不符:报文体已被改动。",
+        "The body does not match the digest in the header: the body was altered.";
+
     // -- this node
     Overloaded = "node.overloaded", Ours, ResourceExhausted,
         "节点繁忙,未收下此请求;请稍候重试。",

@@ -1,1 +1,1 @@
-//! The two-city rig.
+//! Promises of Tongban seen from outside.

@@ -6,7 +6,7 @@
 
 use super::rows::{self, Place};
 use crate::archive::{Archive, ArchiveError, node_from_tiles};
-use crate::authorize::{Books, RequestRecord};
+use crate::authorize::{Books, CaseBook, RequestRecord};
 use crate::channel::Head;
 use crate::channel::inbound::Inbound;
 use crate::channel::outbound::Outbound;
@@ -18,14 +18,15 @@ use crate::log::leaf::leaf_hash;
 use crate::log::proof::root_at;
 use crate::log::tree::{Frontier, MissingNode, Nodes, TILE_HEIGHT, TILE_NODES};
 use crate::refusal::{Refusal, RefusalCode};
-use crate::service::agreement::AgreementRecord;
-use crate::service::case::{CaseBook, CaseFact};
+use crate::service::agreement::{Agreement, AgreementRecord};
+use crate::service::case::CaseFact;
 use crate::service::standard::Standard;
 use crate::store::index::{Change, Table};
 use crate::store::{Locator, StoredFrame};
 use crate::suite::{Hash, PublicKey, Suite};
 use crate::time::UnixMillis;
 use crate::wire;
+use crate::wire::document::Document as _;
 use bytes::Bytes;
 use prost::Message as _;
 use proto::store::v1 as stored;
@@ -168,8 +169,12 @@ pub struct Finished {
     pub meta: Vec<u8>,
     /// For the journal.
     pub bodies: Vec<Bytes>,
-    places: Vec<(Table, Vec<u8>, Place)>,
+    /// Rows that await the frame's place.
+    pub(super) places: Vec<PlacedRow>,
 }
+
+/// A row whose value is a place: table, key, and the place without its frame.
+pub type PlacedRow = (Table, Vec<u8>, Place);
 
 impl Ledger {
     /// Reads the state that the index reflects.
@@ -391,7 +396,7 @@ impl Ledger {
     }
 
     /// The changes of a finished commit that lies at `locator`.
-    pub fn changes(&mut self, places: Vec<(Table, Vec<u8>, Place)>, locator: Locator) -> Vec<Change> {
+    pub fn changes(&mut self, places: Vec<PlacedRow>, locator: Locator) -> Vec<Change> {
         let mut changes: Vec<Change> = std::mem::take(&mut self.overlay)
             .into_iter()
             .map(|((table, key), value)| match value {
@@ -452,37 +457,31 @@ impl Ledger {
         self.channel_row_out(peer);
     }
 
-    /// Appends judged entries to an inbound log, under a note that bears this node's cosignature.
-    pub fn append_in(
-        &mut self,
-        peer: NodeId,
-        entries: Vec<(RawEntry, Option<RefusalCode>)>,
-        note: Note,
-        committed: UnixMillis,
-    ) {
+    /// Records entries that were taken in one by one, under a note that bears this node's cosignature.
+    pub fn seal_in(&mut self, peer: NodeId, entries: Vec<(RawEntry, Option<RefusalCode>)>, note: Note) {
         let log = self.inbound[&peer].log;
-        let first = self.inbound[&peer].machine.frontier.size();
-        let mut verdicts = Vec::with_capacity(entries.len());
-        let mut raws = Vec::with_capacity(entries.len());
-        for (raw, verdict) in entries {
-            self.take_in(peer, &raw, verdict, committed);
-            verdicts.push(verdict.map_or_else(String::new, |code| code.code().to_owned()));
-            raws.push(raw);
-        }
+        let first = note.checkpoint().size - entries.len() as u64;
+        let (raws, verdicts): (Vec<_>, Vec<_>) = entries.into_iter().unzip();
         let (headers, bodies) = split(raws);
         let fact = stored::Accepted {
             from: peer.to_string(),
             epoch: log.epoch,
             first,
             headers,
-            verdicts,
+            verdicts: verdicts
+                .into_iter()
+                .map(|verdict| verdict.map_or_else(String::new, |code| code.code().to_owned()))
+                .collect(),
             checkpoint: Bytes::from(note.text()),
             erased: Vec::new(),
         };
         let count = bodies.len();
         let fact = self.record(stored::fact::Kind::Accepted(fact), bodies);
         self.locate(Table::Batch, rows::batch(log, first), fact, count);
-        self.cosigned_in(peer, note);
+        let inbound = self.inbound.get_mut(&peer).expect("the peer's logs are open");
+        inbound.machine.cosigned = Some(head(&note));
+        inbound.cosigned = Some(note);
+        self.channel_row_in(peer);
     }
 
     /// The effect of one inbound entry with its verdict.
@@ -497,13 +496,6 @@ impl Ledger {
         if let Ok(header) = Header::parse(&raw.header) {
             self.entry_effects(&header, position, raw.body.as_ref(), verdict, now);
         }
-    }
-
-    fn cosigned_in(&mut self, peer: NodeId, note: Note) {
-        let inbound = self.inbound.get_mut(&peer).expect("the peer's logs are open");
-        inbound.machine.cosigned = Some(head(&note));
-        inbound.cosigned = Some(note);
-        self.channel_row_in(peer);
     }
 
     /// Records the peer's cosignature.
@@ -680,22 +672,26 @@ impl Ledger {
     }
 
     /// Remembers a signing certificate; says whether it was new.
-    pub fn signing_key(&mut self, node: NodeId, chain: &[Vec<u8>], key: SigningKey) -> bool {
+    pub fn signing_key(&mut self, node: NodeId, key: SigningKey) -> bool {
+        let fact = stored::SigningKey {
+            node: node.to_string(),
+            certificate: key.chain.iter().map(|der| Bytes::copy_from_slice(der)).collect(),
+            name: key.name.clone(),
+            spki: Bytes::copy_from_slice(key.key.spki()),
+        };
+        let leaf = key.chain.first().cloned();
         if !self.keys.add(node, key) {
             return false;
         }
-        let certificate = chain.iter().map(|der| Bytes::copy_from_slice(der)).collect();
-        let fact = stored::SigningKey { node: node.to_string(), certificate };
-        if let Some(leaf) = chain.first() {
-            self.put(Table::Meta, rows::signing_key(node, leaf), fact.encode_to_vec());
+        if let Some(leaf) = leaf {
+            self.put(Table::Meta, rows::signing_key(node, &leaf), fact.encode_to_vec());
         }
         self.record(stored::fact::Kind::SigningKey(fact), Vec::new());
         true
     }
 
     fn remember_key(&mut self, fact: &stored::SigningKey) {
-        let chain: Vec<Vec<u8>> = fact.certificate.iter().map(|der| der.to_vec()).collect();
-        if let (Ok(node), Some(key)) = (fact.node.parse(), signing_key_of(&chain)) {
+        if let (Ok(node), Some(key)) = (fact.node.parse(), signing_key_of(fact)) {
             self.keys.add(node, key);
         }
     }
@@ -810,6 +806,8 @@ impl Ledger {
                     kind: kind.name().to_owned(),
                     case_id: header.case_id.as_ref().map_or_else(String::new, |id| id.as_str().to_owned()),
                     answered: false,
+                    agreement: wire_digest(header.agreement),
+                    created_ms: header.created.0,
                     epoch: position.epoch,
                     index: position.index,
                 };
@@ -849,6 +847,13 @@ impl Ledger {
                 refused: String::new(),
                 opened_ms: fact.created.0,
             };
+            self.put(Table::Case, rows::case(id), row.encode_to_vec());
+        }
+        if !fact.local
+            && let Some(mut row) = self.row::<stored::CaseRow>(Table::Case, rows::case(id))
+            && !row.refused.is_empty()
+        {
+            row.refused.clear(); // forwarded again after a refusal
             self.put(Table::Case, rows::case(id), row.encode_to_vec());
         }
         let key = rows::case_fact(id, fact.author, fact.local, fact.position.epoch, fact.position.index);
@@ -900,19 +905,19 @@ impl Ledger {
     fn document_effect(&mut self, header: &Header, payload: Option<&Bytes>) -> Option<Digest> {
         let signer = header.channel.from;
         let document = proto::exchange::v1::Document::decode(payload?.clone()).ok()?;
-        let envelope = wire::document::Envelope::parse(&document.envelope).ok()?;
+        let envelope = wire::envelope::Envelope::from_json(&document.envelope).ok()?;
         let digest = crate::document::document_digest(&envelope.payload);
         let mut documents = self.documents.write().expect("no holder of the documents panics");
         let bytes = Bytes::from(envelope.payload);
         if Kind::named(&header.kind) == Some(Kind::StandardPublish) {
-            let standard = wire::document::decode_standard(&bytes).ok()?;
+            let standard = Standard::from_json(&bytes).ok()?;
             let entry =
                 documents.standards.entry(digest).or_insert_with(|| (Arc::new(standard), bytes, Vec::new()));
             if !entry.2.contains(&signer) {
                 entry.2.push(signer);
             }
         } else {
-            let agreement = wire::document::decode_agreement(&bytes).ok()?;
+            let agreement = Agreement::from_json(&bytes).ok()?;
             let entry = documents.agreements.entry(digest).or_insert_with(|| {
                 let record = AgreementRecord { agreement, digest, signed_by: Vec::new(), suspended: false };
                 (Arc::new(record), bytes)
@@ -994,13 +999,14 @@ impl Ledger {
                     (!text.is_empty())
                         .then(|| RefusalCode::with_code(text).unwrap_or(RefusalCode::UnknownKind))
                 };
-                let entries = fact
-                    .headers
-                    .into_iter()
-                    .zip(&fact.verdicts)
-                    .map(|(header, text)| (RawEntry { header, body: bodies.next().flatten() }, verdict(text)))
-                    .collect();
-                self.append_in(peer, entries, note(&fact.checkpoint)?, committed);
+                let mut entries = Vec::with_capacity(fact.headers.len());
+                for (header, text) in fact.headers.into_iter().zip(&fact.verdicts) {
+                    let raw = RawEntry { header, body: bodies.next().flatten() };
+                    let verdict = verdict(text);
+                    self.take_in(peer, &raw, verdict, committed);
+                    entries.push((raw, verdict));
+                }
+                self.seal_in(peer, entries, note(&fact.checkpoint)?);
             }
             Stored::Receipt(fact) => {
                 let peer = node(&fact.to)?;
@@ -1061,9 +1067,8 @@ impl Ledger {
                 }
             }
             Stored::SigningKey(fact) => {
-                let chain: Vec<Vec<u8>> = fact.certificate.iter().map(|der| der.to_vec()).collect();
-                if let (Ok(node), Some(key)) = (node(&fact.node), signing_key_of(&chain)) {
-                    self.signing_key(node, &chain, key);
+                if let (Ok(node), Some(key)) = (node(&fact.node), signing_key_of(&fact)) {
+                    self.signing_key(node, key);
                 }
             }
             Stored::Alarm(fact) => self.alarm(&fact.code, fact.detail),
@@ -1195,11 +1200,9 @@ fn read_staged(fact: &stored::Staged, body: &Bytes, serial: u64) -> Option<Stage
     Some(StagedDraft { serial, draft, salt })
 }
 
-/// The signing key of a certificate chain, by its fields alone; trust is judged elsewhere.
-pub fn signing_key_of(chain: &[Vec<u8>]) -> Option<SigningKey> {
-    let fields = certs::profile::read_fields(chain.first()?).ok()?;
-    let key = PublicKey::from_spki(&fields.spki_der).ok()?;
-    Some(SigningKey { name: fields.id.to_string(), key, chain: chain.to_vec() })
+fn signing_key_of(fact: &stored::SigningKey) -> Option<SigningKey> {
+    let chain = fact.certificate.iter().map(|der| der.to_vec()).collect();
+    Some(SigningKey { name: fact.name.clone(), key: PublicKey::from_spki(&fact.spki).ok()?, chain })
 }
 
 struct LedgerNodes<'a> {
@@ -1242,6 +1245,8 @@ impl Books for Ledger {
         Some(RequestRecord {
             kind: Kind::named(&row.kind)?,
             case_id: row.case_id.parse().ok(),
+            agreement: Digest::from_wire(&row.agreement).ok()?,
+            created: UnixMillis(row.created_ms),
             answered: row.answered,
         })
     }

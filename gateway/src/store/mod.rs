@@ -13,7 +13,8 @@
 //! [`Index::reflects`], so that a frame which the index has seen is never taken for a torn tail; then
 //! [`JournalReader::replay`] from that position brings the index up to date. If the journal answers
 //! [`JournalError::Behind`], the index belongs to a newer journal: one of the two was restored from a
-//! backup, and a person decides.
+//! backup, and a person decides. Stopping order: the journal needs nothing, the index is
+//! [closed](sled::SledIndex::close).
 
 pub mod index;
 pub mod journal;

@@ -276,9 +276,23 @@ fn dispatch(console: Console, node: &Node, command: Command) -> Result<ExitCode,
         Command::Config(ConfigCommand::Check(args)) => check::check(console, &args)?,
         Command::Pki(PkiCommand::Dev(args)) => pki::dev(console, &args)?,
         Command::Store(StoreCommand::Repair(args)) => store::repair(console, node.config_file()?, &args)?,
-        Command::Demo(args) => return Ok(crate::demo::run(args)),
+        Command::Demo(args) => return demo(console, &args),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the demo: 0 only if every promise held.
+fn demo(console: Console, args: &crate::demo::DemoArgs) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::system(both!("起不了运行时:{error}", "cannot start the runtime: {error}")))?;
+    let chinese = console.lang == crate::text::Lang::Zh;
+    match runtime.block_on(crate::demo::run(args, chinese, console.json)) {
+        Ok(true) => Ok(ExitCode::SUCCESS),
+        Ok(false) => Ok(ExitCode::FAILURE),
+        Err(error) => Err(Failure::ours(both!("演示未能完成:{error}", "the demo did not come to its end: {error}"))),
+    }
 }
 
 /// The node that a command is about.

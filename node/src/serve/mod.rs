@@ -1,11 +1,36 @@
 //! `serve`: runs a node until it is told to stop. Everything is checked before the first socket opens;
-//! then the local services answer on the Unix socket, and SIGTERM or SIGINT stops them in order.
+//! then partners are connected, the local services answer on the Unix socket, and SIGTERM or SIGINT
+//! stops them in order.
 
+pub mod business;
+pub mod operator;
 pub mod socket;
 
+use std::io::IsTerminal as _;
 use std::path::Path;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+use certs::Purpose;
+use gateway::clock::{SystemClock, SystemRandomness};
+use gateway::gateway::{Gateway, OpenError, OpenReport, Settings};
+use gateway::keybook::SigningKey;
+use gateway::respond;
+use gateway::signer::FileSigner;
+use gateway::suite::PublicKey;
+use gateway::transport::run::{self as transport, Peer};
+use proto::local::v1::business_server::BusinessServer;
+use proto::local::v1::operator_server::OperatorServer;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_stream::wrappers::UnixListenerStream;
+
+use self::business::BusinessService;
+use self::operator::OperatorService;
+use self::socket::LocalSocket;
 use crate::both;
+use crate::client::LOCAL_MESSAGE_BYTES_MAX;
 use crate::config::material::Material;
 use crate::config::{Config, LogFormat};
 use crate::console::{Console, Failure};
@@ -14,17 +39,214 @@ use crate::console::{Console, Failure};
 ///
 /// # Errors
 /// When the configuration or what it names is wrong, or the node has to stop.
-pub fn run(_console: Console, file: &Path) -> Result<(), Failure> {
+pub fn run(console: Console, file: &Path) -> Result<(), Failure> {
     let config = Config::load(file)?;
-    let _material = Material::load(&config, crate::cli::check::now_ms())?;
+    let material = Material::load(&config, crate::cli::check::now_ms())?;
     start_log(&config);
-    Err(Failure::ours(both!("此版本尚不能启动节点。", "this build cannot run a node yet.")))
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::system(both!("起不了运行时:{error}", "cannot start the runtime: {error}")))?;
+    runtime.block_on(serve(console, config, material))
+}
+
+async fn serve(console: Console, config: Config, material: Material) -> Result<(), Failure> {
+    let mut interrupt = listen_for(SignalKind::interrupt())?;
+    let mut terminate = listen_for(SignalKind::terminate())?;
+    let trust = Arc::new(ArcSwap::from_pointee(material.trust.clone()));
+    let settings = Settings {
+        node: config.node,
+        data_dir: config.data_dir.clone(),
+        peers: config.peers.iter().map(|peer| peer.node).collect(),
+        signer: Arc::new(signer(&config, &material)?),
+        older_keys: older_keys(&material)?,
+        trust: Arc::clone(&trust),
+        clock: Arc::new(SystemClock),
+        randomness: Arc::new(SystemRandomness::default()),
+    };
+    // Opening reads the disk: not on a thread that answers others.
+    let opened = tokio::task::spawn_blocking(move || Gateway::open(settings, |_| {})).await;
+    let (gateway, report, mut stopped) = opened
+        .map_err(|error| Failure::ours(both!("打开存储时出错:{error}", "opening the store failed: {error}")))?
+        .map_err(|error| cannot_open(&error, &config))?;
+    tell_report(&report);
+
+    let local = socket::listen(&config.socket).await?;
+    let listener = match config.peer_listener {
+        Some(address) => Some(TcpListener::bind(address).await.map_err(|error| {
+            Failure::system(both!(
+                "无法在 {address} 监听({error});请改 peer_listener.address 或停掉占用者。",
+                "cannot listen at {address} ({error}); change peer_listener.address or stop whoever uses it."
+            ))
+        })?),
+        None => None,
+    };
+    let connected = transport::connect(
+        &gateway,
+        transport::Settings {
+            listener,
+            peers: config
+                .peers
+                .iter()
+                .map(|peer| Peer { node: peer.node, address: peer.address.clone().filter(|_| peer.dial) })
+                .collect(),
+            tls_chain: config.identity.tls_chain.clone(),
+            tls_key: config.identity.tls_key.clone(),
+            trust_dir: config.trust_dir.clone(),
+            trust,
+        },
+    )
+    .map_err(|error| Failure::input(both!("TLS 身份不能使用:{error}", "the TLS identity cannot be used: {error}")))?;
+    let responder = tokio::spawn(respond::run(gateway.clone()));
+
+    let LocalSocket { listener, guard } = local;
+    let (stop_local, stop) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(
+        tonic::transport::Server::builder()
+            .add_service(
+                BusinessServer::new(BusinessService(gateway.clone()))
+                    .max_decoding_message_size(LOCAL_MESSAGE_BYTES_MAX)
+                    .max_encoding_message_size(LOCAL_MESSAGE_BYTES_MAX),
+            )
+            .add_service(
+                OperatorServer::new(OperatorService(gateway.clone()))
+                    .max_decoding_message_size(LOCAL_MESSAGE_BYTES_MAX)
+                    .max_encoding_message_size(LOCAL_MESSAGE_BYTES_MAX),
+            )
+            .serve_with_incoming_shutdown(UnixListenerStream::new(listener), async {
+                let _ = stop.await;
+            }),
+    );
+    ready(console, &config, &gateway)?;
+
+    let committer_ended = tokio::select! {
+        _ = interrupt.recv() => None,
+        _ = terminate.recv() => None,
+        ended = &mut stopped => Some(ended),
+    };
+    if let Some(ended) = committer_ended {
+        let why = match ended {
+            Ok(Err(error)) => error.to_string(),
+            Ok(Ok(())) | Err(_) => "the committer ended".to_owned(),
+        };
+        // Nothing more can be promised: whatever runs on must not answer. The journal is enough.
+        tracing::error!(error = why, "the node stops: the outcome of a commit is unknown");
+        return Err(Failure::ours(both!(
+            "提交结果未知,节点停止:{why};请重启,日志会重读。",
+            "The outcome of a commit is unknown, the node stops: {why}; start it again, the journal is re-read."
+        )));
+    }
+    tracing::info!("stopping");
+    responder.abort();
+    connected.close().await;
+    let _ = stop_local.send(());
+    serving.abort();
+    let _ = serving.await;
+    drop(guard);
+    // The committer finishes what it was given and makes the index durable.
+    gateway
+        .settle()
+        .await
+        .map_err(|error| Failure::ours(both!("停止时出错:{error}", "an error while stopping: {error}")))?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
+    signal(kind)
+        .map_err(|error| Failure::system(both!("收不到信号:{error}", "cannot listen for signals: {error}")))
+}
+
+fn ready(console: Console, config: &Config, gateway: &Gateway) -> Result<(), Failure> {
+    let (node, socket) = (gateway.node(), config.socket.display());
+    let listens = config.peer_listener.map(|address| address.to_string());
+    let document = json!({
+        "ready": true,
+        "node": node.as_str(),
+        "socket": socket.to_string(),
+        "peer_listener": listens,
+        "pid": std::process::id(),
+    });
+    console.result(&document, |lang| {
+        let dialled_only = lang.pick("(只拨出)".to_owned(), "(dials out only)".to_owned());
+        let listens = listens.clone().unwrap_or(dialled_only);
+        lang.pick(
+            format!("就绪:节点 {node},本地套接字 {socket},伙伴入口 {listens}"),
+            format!("ready: node {node}, local socket {socket}, partners at {listens}"),
+        )
+    })
+}
+
+fn signer(config: &Config, material: &Material) -> Result<FileSigner, Failure> {
+    let verified = material
+        .trust
+        .verify(Purpose::Signing, &material.signing.chain_refs(), crate::cli::check::now_ms())
+        .map_err(|error| Failure::input(both!("签名证书:{error}", "the signing certificate: {error}")))?;
+    let shown = config.identity.signing_key.display();
+    let unusable = |error: String| {
+        Failure::input(both!("签名密钥 {shown} 不能使用:{error}", "the signing key {shown} cannot be used: {error}"))
+    };
+    let key = PublicKey::from_spki(&verified.spki_der).map_err(|error| unusable(error.to_string()))?;
+    let chain = material.signing.chain().to_vec();
+    FileSigner::new(verified.id.to_string(), key, chain, material.signing.key().secret_pkcs8_der())
+        .map_err(|error| unusable(error.to_string()))
+}
+
+/// Keys of earlier signing certificates: they verify what this node signed before.
+fn older_keys(material: &Material) -> Result<Vec<SigningKey>, Failure> {
+    material
+        .older_signing_chains
+        .iter()
+        .map(|chain| {
+            let refs: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
+            let refused = |error: String| {
+                Failure::input(both!(
+                    "identity.older_signing_chains 中的证书不能使用:{error}",
+                    "a certificate of identity.older_signing_chains cannot be used: {error}"
+                ))
+            };
+            let verified = material
+                .trust
+                .verify_evidence(&refs, crate::cli::check::now_ms())
+                .map_err(|error| refused(error.to_string()))?;
+            let key = PublicKey::from_spki(&verified.spki_der).map_err(|error| refused(error.to_string()))?;
+            Ok(SigningKey { name: verified.id.to_string(), key, chain: chain.clone() })
+        })
+        .collect()
+}
+
+fn cannot_open(error: &OpenError, config: &Config) -> Failure {
+    let code = error.code();
+    let shown = config.file.display();
+    let (zh, en) = (code.zh(), code.en());
+    let mut failure = Failure::system(both!(
+        "{error}。{zh}(tongban store repair --config {shown})",
+        "{error}. {en} (tongban store repair --config {shown})"
+    ));
+    code.code().clone_into(&mut failure.code);
+    failure.fault = code.fault();
+    failure.exit = code.status().exit_code();
+    failure
+}
+
+fn tell_report(report: &OpenReport) {
+    if report.cut_bytes > 0 {
+        tracing::warn!(bytes = report.cut_bytes, "a write that a crash cut short was removed from the journal's end");
+    }
+    if let Some((folder, why)) = &report.index_set_aside {
+        tracing::warn!(folder = %folder.display(), why, "the index was moved aside and made anew from the journal");
+    }
+    if report.replayed.frames > 0 {
+        tracing::info!(frames = report.replayed.frames, "the index was brought up to the journal");
+    }
 }
 
 /// Sends events to stderr. What events may hold is the rule of whoever writes them: ids, peers,
 /// outcomes and reasons, never payloads, keys or identity numbers.
 fn start_log(config: &Config) {
-    let builder = tracing_subscriber::fmt().with_max_level(config.log.level).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_max_level(config.log.level)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     // A second subscriber in one process is refused: the first one stays, which is what a test wants.
     let _ = match config.log.format {
         LogFormat::Text => builder.try_init(),

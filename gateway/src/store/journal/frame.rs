@@ -284,4 +284,52 @@ mod tests {
             }
         }
     }
+
+    /// A frame as a reader catches it: read before the marker was set, and overwritten meanwhile.
+    struct Caught {
+        read: Vec<u8>,
+        marker_now: Marker,
+    }
+
+    impl Medium for Caught {
+        fn len(&self) -> io::Result<u64> {
+            Ok(self.read.len() as u64)
+        }
+
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+            match buffer {
+                [marker] => *marker = self.marker_now.byte(),
+                _ => buffer.copy_from_slice(&self.read[offset as usize..][..buffer.len()]),
+            }
+            Ok(())
+        }
+
+        fn write_at(&self, _: u64, _: &[u8]) -> Result<(), super::super::medium::WriteFailed> {
+            unreachable!("reading writes nothing")
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            unreachable!("reading syncs nothing")
+        }
+
+        fn truncate(&self, _: u64) -> io::Result<()> {
+            unreachable!("reading cuts nothing")
+        }
+
+        fn allocate(&self, _: u64) -> io::Result<()> {
+            unreachable!("reading needs no room")
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_overwritten_while_it_is_read_is_erased_and_not_damaged() {
+        let frame = Frame { meta: Vec::new(), bodies: vec![Bytes::from_static(b"secrets!")] };
+        let mut bytes = Vec::new();
+        encode(&frame, Position(1), 7, &mut bytes);
+        bytes[HEAD_BYTES + ROW_BYTES + 1] = 0;
+        let erasing = Caught { read: bytes.clone(), marker_now: Marker::Erasing };
+        assert_eq!(read(&erasing, 0, 7).ok().unwrap().bodies[0].marker, Marker::Erasing);
+        let rotten = Caught { read: bytes, marker_now: Marker::Stands };
+        assert!(matches!(read(&rotten, 0, 7), Err(ReadError::Bad(Damage::Body(0)))));
+    }
 }

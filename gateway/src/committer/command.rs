@@ -1,0 +1,160 @@
+//! What the committer can be asked. Everything here was parsed and, where a signature is involved,
+//! verified before it was queued.
+
+use crate::channel::batch::VerifiedBatch;
+use crate::id::{CaseId, ChannelId, Digest, Kind, LogPosition, MessageId, NodeId};
+use crate::keybook::SigningKey;
+use crate::log::checkpoint::Note;
+use crate::refusal::{Refusal, RefusalCode};
+use crate::time::UnixMillis;
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+/// Where an answer goes once the commit is durable.
+pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
+
+/// A message to send.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// The receiver.
+    pub to: NodeId,
+    /// The message's id; absent: from the alias, or new.
+    pub message_id: Option<MessageId>,
+    /// The submitter's own key for it.
+    pub alias: Option<String>,
+    /// What it is about.
+    pub kind: Kind,
+    /// The case.
+    pub case_id: Option<CaseId>,
+    /// The message it answers.
+    pub in_reply_to: Option<MessageId>,
+    /// The agreement to rely on; absent: the one in force.
+    pub agreement: Option<Digest>,
+    /// The standard to rely on; absent: the agreement's for the item.
+    pub standard: Option<Digest>,
+    /// After when the receiver shall not act on it.
+    pub expires: Option<UnixMillis>,
+    /// The payload of its kind.
+    pub payload: Bytes,
+}
+
+/// A submission that is durable here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Submitted {
+    /// Its id.
+    pub message_id: MessageId,
+    /// Its place in the channel; absent while it waits for contact.
+    pub index: Option<u64>,
+    /// It had been submitted before; this is the original answer again.
+    pub duplicate: bool,
+}
+
+/// What a peer said of itself in Open, as far as it verified.
+#[derive(Debug, Clone)]
+pub struct PeerStatement {
+    /// The peer.
+    pub peer: NodeId,
+    /// The newest note of its copy of our log: bears our signature and its cosignature.
+    pub copy: Option<Note>,
+    /// The size of the newest note of its own log that bears our cosignature.
+    pub cosigned_here_below: u64,
+}
+
+/// What contact means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContactOutcome {
+    /// Send from this index on.
+    DeliverFrom(u64),
+    /// Take own entries back first.
+    RecoverFrom {
+        /// Entries here.
+        here: u64,
+        /// Entries there.
+        there: u64,
+    },
+    /// The outbound log is stopped.
+    Stopped(RefusalCode),
+}
+
+/// One request to the committer.
+#[derive(Debug)]
+pub enum Command {
+    /// Take a message.
+    Submit {
+        /// The message.
+        submission: Submission,
+        /// Its fate.
+        reply: Reply<Submitted>,
+    },
+    /// Put a licence into the own catalogue.
+    PutLicence {
+        /// tongban.exchange.v1.Licence.
+        payload: Bytes,
+        /// Done.
+        reply: Reply<()>,
+    },
+    /// Move a consumer's cursor.
+    Acknowledge {
+        /// The consumer.
+        consumer: String,
+        /// Whose channel.
+        from: NodeId,
+        /// First place not acknowledged.
+        next: LogPosition,
+        /// Done.
+        reply: Reply<()>,
+    },
+    /// A peer stated its copies.
+    Contact {
+        /// What it stated.
+        statement: PeerStatement,
+        /// What that means.
+        reply: Reply<ContactOutcome>,
+    },
+    /// Entries from a peer.
+    Receive {
+        /// Verified.
+        batch: VerifiedBatch,
+        /// The cosigned note: the receipt.
+        reply: Reply<Note>,
+    },
+    /// A receipt from a peer; both its signatures verified.
+    Receipt {
+        /// The peer.
+        peer: NodeId,
+        /// The cosigned note.
+        note: Note,
+        /// Done.
+        reply: Reply<()>,
+    },
+    /// Own entries that a peer gives back; verified against own old signatures.
+    Restore {
+        /// Of the own outbound log.
+        batch: VerifiedBatch,
+        /// Entries here now.
+        reply: Reply<u64>,
+    },
+    /// A signing certificate that verified.
+    SigningKey {
+        /// Whose.
+        node: NodeId,
+        /// The certificate.
+        key: SigningKey,
+        /// Done.
+        reply: Reply<()>,
+    },
+    /// An operator ends a stop.
+    Resume {
+        /// Which channel.
+        channel: ChannelId,
+        /// Why.
+        reason: String,
+        /// Done.
+        reply: Reply<()>,
+    },
+    /// Make the index durable: the node stops, nothing follows.
+    Settle {
+        /// Done.
+        reply: Reply<()>,
+    },
+}

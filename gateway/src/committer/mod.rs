@@ -1,0 +1,832 @@
+//! The committer: takes commands from a bounded queue and makes one commit of whatever waits.
+//!
+//! For each command it asks the rules, lets the ledger do what they decided, and at the end signs one
+//! checkpoint per log, writes one frame, and only then lets anybody know. It is one object without
+//! threads ([`Core::commit`]); [`spawn`] gives it a thread, a simulator calls it in line.
+//!
+//! A crash before the frame is synced leaves nothing of the commit: no reply was sent, and no
+//! signature left the process. A crash after it leaves the whole commit in the journal; the index is
+//! brought up to date by replay.
+
+pub mod command;
+pub mod ledger;
+pub mod rows;
+mod thread;
+mod verdict;
+
+pub use command::{Command, ContactOutcome, PeerStatement, Reply, Submission, Submitted};
+pub use thread::{CommitterHandle, spawn};
+
+use crate::archive::{Archive, ArchiveError};
+use crate::channel::batch::VerifiedBatch;
+use crate::channel::inbound::{Decision, Inbound};
+use crate::channel::outbound::{Contact, PeerCopy, Receipt};
+use crate::clock::{Clock, Randomness, random_16};
+use crate::entry::{self, Header, RawEntry, body_digest};
+use crate::id::{ChannelId, Kind, LogId, LogPosition, MessageId, NodeId};
+use crate::keybook::KeyBook;
+use crate::limits::{
+    BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES, COMMIT_BYTES_MAX,
+    COMMIT_COMMANDS_MAX, STAGED_DRAFTS_MAX,
+};
+use crate::log::checkpoint::{Checkpoint, Note, cosigned_message};
+use crate::refusal::{Refusal, RefusalCode};
+use crate::service::case::CaseFact;
+use crate::signer::{Signer, SignerError};
+use crate::store::{Frame, Index, IndexError, Journal, JournalError, Position};
+use crate::suite::Suite;
+use crate::time::UnixMillis;
+use crate::wire;
+use bytes::Bytes;
+use ledger::{Documents, Draft, Ledger, head};
+use prost::Message as _;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, RwLock};
+use tokio::sync::watch;
+
+/// What a committer needs of the world.
+pub struct Ports {
+    /// The journal's one writer.
+    pub journal: Box<dyn Journal>,
+    /// The index.
+    pub index: Arc<dyn Index>,
+    /// This node's signing key.
+    pub signer: Arc<dyn Signer>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub randomness: Arc<dyn Randomness>,
+    /// Key under which submitters' aliases become message ids, 32 bytes, kept with the store.
+    pub alias_key: [u8; 32],
+}
+
+/// One log as others may see it: the state after the last durable commit.
+#[derive(Debug, Clone)]
+pub struct LogSnapshot {
+    /// Which log.
+    pub log: LogId,
+    /// Entries.
+    pub size: u64,
+    /// Root over them.
+    pub root: crate::suite::Hash,
+    /// The newest note (outbound: signed here; inbound: cosigned here).
+    pub checkpoint: Option<Note>,
+    /// The newest cosigned note.
+    pub cosigned: Option<Note>,
+    /// Drafts that wait for contact.
+    pub staged: usize,
+    /// Whether the peer has stated its copy since the start (outbound).
+    pub contacted: bool,
+    /// Why it is stopped.
+    pub stopped: Option<Refusal>,
+    /// Entries with a refusal.
+    pub refused: u64,
+}
+
+/// Both logs with each peer.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Logs to peers.
+    pub out: BTreeMap<NodeId, LogSnapshot>,
+    /// Logs from peers.
+    pub inbound: BTreeMap<NodeId, LogSnapshot>,
+    /// The last durable journal position.
+    pub position: Position,
+}
+
+/// Why the committer cannot go on. The process stops; a restart reads what is on disk.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Ours or the disk's: the outcome of a write is unknown.
+    #[error("the commit's outcome is unknown: {0}")]
+    Journal(#[source] JournalError),
+    /// The disk's: the index cannot be read or written.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The disk's: what was stored cannot be read back.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The operator's: the signing key does not answer.
+    #[error("the signing key does not answer: {0}")]
+    Signer(#[from] SignerError),
+}
+
+/// The committer's state.
+pub struct Core {
+    ports: Ports,
+    me: NodeId,
+    peers: Vec<NodeId>,
+    suite: Suite,
+    ledger: Ledger,
+    archive: Arc<Archive>,
+    keys: Arc<KeyBook>,
+    snapshot: Arc<RwLock<Snapshot>>,
+    progress: watch::Sender<u64>,
+    touched: BTreeSet<NodeId>,
+    /// What to say once the commit is durable.
+    replies: Vec<Box<dyn FnOnce(Result<(), Refusal>) + Send>>,
+    /// Header and body bytes gathered so far.
+    gathered: usize,
+}
+
+/// What a start found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replayed {
+    /// Frames that the index did not have.
+    pub frames: u64,
+}
+
+impl Core {
+    /// Brings the index up to the journal and takes up the state.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn open(
+        me: NodeId,
+        peers: Vec<NodeId>,
+        ports: Ports,
+        mut progress_of_replay: impl FnMut(u64),
+    ) -> Result<(Self, Replayed), CommitError> {
+        let suite = ports.signer.public_key().suite;
+        let archive = Arc::new(Archive::new(ports.journal.reader(), Arc::clone(&ports.index)));
+        let keys = Arc::new(KeyBook::default());
+        let mut ledger = Ledger::load(me, suite, &peers, Arc::clone(&archive), Arc::clone(&keys))?;
+        let mut frames = 0;
+        let reader = ports.journal.reader();
+        let index = Arc::clone(&ports.index);
+        let after = index.reflects()?;
+        reader
+            .replay(after, None, &mut |frame| {
+                let visit = |error: Box<dyn std::error::Error + Send + Sync>| JournalError::Visitor(error);
+                let changes = ledger.replay(&frame).map_err(|error| visit(Box::new(error)))?;
+                index.apply(changes, frame.position).map_err(|error| visit(Box::new(error)))?;
+                frames += 1;
+                if frames % 4096 == 0 {
+                    progress_of_replay(frame.position.0);
+                }
+                Ok(())
+            })
+            .map_err(CommitError::Journal)?;
+        if frames > 0 {
+            ledger.settle_staged();
+            let changes = ledger.changes(Vec::new(), crate::store::Locator::from_bytes([0; 16]));
+            index.apply(changes, ports.journal.end())?;
+        }
+        let mut core = Self {
+            ports,
+            me,
+            suite,
+            ledger,
+            archive,
+            keys,
+            snapshot: Arc::default(),
+            progress: watch::Sender::new(0),
+            touched: peers.iter().copied().collect(),
+            peers,
+            replies: Vec::new(),
+            gathered: 0,
+        };
+        core.publish();
+        Ok((core, Replayed { frames }))
+    }
+
+    /// Reads logs back.
+    pub fn archive(&self) -> Arc<Archive> {
+        Arc::clone(&self.archive)
+    }
+
+    /// The signing certificates met so far.
+    pub fn keys(&self) -> Arc<KeyBook> {
+        Arc::clone(&self.keys)
+    }
+
+    /// The documents met so far.
+    pub fn documents(&self) -> Arc<RwLock<Documents>> {
+        Arc::clone(&self.ledger.documents)
+    }
+
+    /// The state after the last commit.
+    pub fn snapshot(&self) -> Arc<RwLock<Snapshot>> {
+        Arc::clone(&self.snapshot)
+    }
+
+    /// Counts commits: changes whenever the snapshot does.
+    pub fn progress(&self) -> watch::Receiver<u64> {
+        self.progress.subscribe()
+    }
+
+    /// Makes one commit of as many of the waiting commands as fit.
+    ///
+    /// # Errors
+    /// When the process must stop. Every command taken was answered.
+    pub fn commit(&mut self, waiting: &mut VecDeque<Command>) -> Result<(), CommitError> {
+        let now = self.ports.clock.now();
+        let mut taken = 0;
+        while taken < COMMIT_COMMANDS_MAX && self.gathered < COMMIT_BYTES_MAX / 4 {
+            let Some(command) = waiting.pop_front() else { break };
+            taken += 1;
+            self.take(command, now)?;
+        }
+        self.seal(now)?;
+        let result = self.write(now);
+        self.gathered = 0;
+        let told = match &result {
+            Ok(outcome) => outcome.clone(),
+            Err(_) => Err(RefusalCode::StoreUnknown.into()),
+        };
+        for reply in std::mem::take(&mut self.replies) {
+            reply(told.clone());
+        }
+        result.map(|_| ())
+    }
+
+    fn take(&mut self, command: Command, now: UnixMillis) -> Result<(), CommitError> {
+        match command {
+            Command::Submit { submission, reply } => {
+                let outcome = self.submit(submission, now)?;
+                self.answer(reply, outcome);
+            }
+            Command::PutLicence { payload, reply } => {
+                let outcome = self.put_licence(&payload);
+                self.answer(reply, outcome);
+            }
+            Command::Acknowledge { consumer, from, next, reply } => {
+                self.ledger.cursor(&consumer, from, next);
+                self.answer(reply, Ok(()));
+            }
+            Command::Contact { statement, reply } => {
+                let outcome = self.contact(&statement, now)?;
+                self.answer(reply, outcome);
+            }
+            Command::Receive { batch, reply } => {
+                let outcome = self.receive(&batch, now)?;
+                self.answer(reply, outcome);
+            }
+            Command::Receipt { peer, note, reply } => {
+                let outcome = self.receipt(peer, note)?;
+                self.answer(reply, outcome);
+            }
+            Command::Restore { batch, reply } => {
+                let outcome = self.restore(&batch, now)?;
+                self.answer(reply, outcome);
+            }
+            Command::SigningKey { node, key, reply } => {
+                self.ledger.signing_key(node, key);
+                self.answer(reply, Ok(()));
+            }
+            Command::Settle { reply } => {
+                self.flush()?;
+                self.answer(reply, Ok(()));
+            }
+            Command::Resume { channel, reason, reply } => {
+                self.ledger.resume(channel, &reason);
+                let peer = if channel.from == self.me { channel.to } else { channel.from };
+                if let Some(out) = self.ledger.out.get_mut(&peer) {
+                    out.machine.contacted = false;
+                }
+                self.touched.insert(peer);
+                self.answer(reply, Ok(()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps an answer until the commit is durable.
+    fn answer<T: Send + 'static>(&mut self, reply: Reply<T>, outcome: Result<T, Refusal>) {
+        self.replies.push(Box::new(move |durable| {
+            // Nobody may be waiting any more; the commit stands all the same.
+            let _ = reply.send(durable.and(outcome));
+        }));
+    }
+
+    // ---- out ----
+
+    fn submit(
+        &mut self,
+        submission: Submission,
+        now: UnixMillis,
+    ) -> Result<Result<Submitted, Refusal>, CommitError> {
+        let to = submission.to;
+        let Some(out) = self.ledger.out.get(&to) else {
+            return Ok(Err(Refusal::new(RefusalCode::ChannelUnknown, format!("node={to}"))));
+        };
+        if let Some(code) = out.machine.stopped {
+            return Ok(Err(Refusal::new(RefusalCode::ChannelStopped, code.code())));
+        }
+        if submission.payload.len() + BODY_SALT_BYTES > BODY_BYTES_MAX {
+            return Ok(Err(Refusal::new(RefusalCode::TooLarge, format!("bytes={}", submission.payload.len()))));
+        }
+        let message_id = match (submission.message_id, &submission.alias) {
+            (Some(id), _) => id,
+            (None, Some(alias)) => self.alias_id(to, alias),
+            (None, None) => new_message_id(now, &*self.ports.randomness),
+        };
+        let channel = ChannelId { from: self.me, to };
+        let content = ledger::content_digest(
+            submission.kind.name(),
+            submission.case_id.as_ref(),
+            submission.in_reply_to,
+            &submission.payload,
+        );
+        if let Some(row) = self.ledger.message(channel, message_id) {
+            // A draft dropped at its turn has no place and no content: it may be submitted again.
+            if row.index != u64::MAX {
+                let index = Some(row.index);
+                return Ok(if row.content.is_empty() || row.content == content {
+                    Ok(Submitted { message_id, index, duplicate: true })
+                } else {
+                    Err(Refusal::new(RefusalCode::DuplicateDifferent, format!("message={message_id}")))
+                });
+            }
+        }
+        let waiting = out.staged.iter().find(|staged| staged.draft.message_id == message_id);
+        if let Some(staged) = waiting {
+            let draft = &staged.draft;
+            let staged_content = ledger::content_digest(
+                draft.kind.name(),
+                draft.case_id.as_ref(),
+                draft.in_reply_to,
+                &draft.payload,
+            );
+            return Ok(if staged_content == content {
+                Ok(Submitted { message_id, index: None, duplicate: true })
+            } else {
+                Err(Refusal::new(RefusalCode::DuplicateDifferent, format!("message={message_id}")))
+            });
+        }
+        let draft = Draft {
+            to,
+            message_id,
+            alias: submission.alias.unwrap_or_default(),
+            kind: submission.kind,
+            case_id: submission.case_id,
+            in_reply_to: submission.in_reply_to,
+            agreement: submission.agreement,
+            standard: submission.standard,
+            created: now,
+            expires: submission.expires,
+            payload: submission.payload,
+        };
+        self.gathered += draft.payload.len() + 512;
+        self.touched.insert(to);
+        if !out.machine.may_sign() {
+            if out.staged.len() >= STAGED_DRAFTS_MAX {
+                return Ok(Err(Refusal::new(RefusalCode::Overloaded, "drafts wait for contact")));
+            }
+            let salt = random_16(&*self.ports.randomness);
+            self.ledger.stage(draft, salt);
+            return Ok(Ok(Submitted { message_id, index: None, duplicate: false }));
+        }
+        let salt = random_16(&*self.ports.randomness);
+        let index = self.sequence(draft, salt, now)?;
+        Ok(index.map(|index| Submitted { message_id, index: Some(index), duplicate: false }))
+    }
+
+    /// Judges a draft against the fold so far and appends it.
+    fn sequence(
+        &mut self,
+        mut draft: Draft,
+        salt: [u8; 16],
+        now: UnixMillis,
+    ) -> Result<Result<u64, Refusal>, CommitError> {
+        let to = draft.to;
+        let channel = ChannelId { from: self.me, to };
+        let payload = match wire::payload::decode(draft.kind, &draft.payload) {
+            Ok(payload) => payload,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        self.pin(&mut draft, channel, &payload, now);
+        let inbound = &self.ledger.inbound[&to];
+        let seen = LogPosition { epoch: inbound.log.epoch, index: inbound.machine.frontier.size() };
+        let out = &self.ledger.out[&to];
+        let position = LogPosition { epoch: out.log.epoch, index: out.machine.frontier.size() };
+        let body = entry::body(salt, &draft.payload);
+        let header = Header {
+            message_id: draft.message_id,
+            channel,
+            epoch: position.epoch,
+            kind: draft.kind.name().to_owned(),
+            case_id: draft.case_id.clone(),
+            in_reply_to: draft.in_reply_to,
+            seen,
+            agreement: draft.agreement,
+            standard: draft.standard,
+            created: draft.created,
+            expires: draft.expires,
+            body_digest: body_digest(self.suite, &body),
+            body_length: body.len() as u32,
+            blobs: Vec::new(),
+        };
+        if let Err(refusal) = self.authorise(&header, draft.kind, position, &payload, seconds(now)) {
+            return Ok(Err(refusal));
+        }
+        if draft.kind == Kind::CaseForward {
+            self.receive_at_window(&header, &draft, salt, now);
+        }
+        let raw = RawEntry { header: Bytes::from(header.encode()), body: Some(body) };
+        let open = &self.ledger.out[&to].open;
+        let bytes = raw.header.len() + draft.payload.len() + BODY_SALT_BYTES;
+        if open.entries.len() >= BATCH_ENTRIES_MAX || open.bytes + bytes > BATCH_BYTES_MAX {
+            self.sign(to, now)?;
+        }
+        self.touched.insert(to);
+        Ok(Ok(self.ledger.append_out(to, raw, draft.alias, now)))
+    }
+
+    /// 收件: the receiving place's own record of the application, made with its forward.
+    fn receive_at_window(&mut self, header: &Header, draft: &Draft, salt: [u8; 16], now: UnixMillis) {
+        let Some(case_id) = &header.case_id else { return };
+        let known = self.ledger.case_book(case_id).is_some_and(|book| !book.facts.is_empty());
+        if known {
+            return;
+        }
+        let received: Result<CaseFact, _> = wire::case_fact::local_received(
+            self.me,
+            &draft.payload,
+            draft.created,
+            now,
+            header.agreement,
+            header.standard,
+        );
+        if let Ok(received) = received {
+            // The application itself is in the forward's body; this one needs none of its own.
+            let body = entry::body(salt, &wire::payload::strip_personal(draft.kind, &draft.payload));
+            self.ledger.local_case(case_id, header.channel.to, received, body);
+        }
+    }
+
+    /// Signs a checkpoint over the open entries of one log.
+    fn sign(&mut self, peer: NodeId, now: UnixMillis) -> Result<(), CommitError> {
+        let out = &self.ledger.out[&peer];
+        if out.open.entries.is_empty() {
+            return Ok(());
+        }
+        let checkpoint = Checkpoint {
+            log: out.log,
+            size: out.machine.frontier.size(),
+            root: out.machine.frontier.root(),
+            time: out.machine.next_time(now),
+        };
+        let signer = &self.ports.signer;
+        let signature = signer.sign(checkpoint.body().as_bytes())?;
+        let note = Note::signed(checkpoint, signer.name(), signer.public_key(), &signature);
+        self.ledger.seal_out(peer, note);
+        Ok(())
+    }
+
+    fn seal(&mut self, now: UnixMillis) -> Result<(), CommitError> {
+        for peer in self.touched.clone() {
+            if self.ledger.out.contains_key(&peer) {
+                self.sign(peer, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sequences what waited for contact.
+    fn sequence_staged(&mut self, peer: NodeId, now: UnixMillis) -> Result<(), CommitError> {
+        while self.gathered < COMMIT_BYTES_MAX / 4 {
+            let Some(staged) = self.ledger.unstage(peer) else { return Ok(()) };
+            let id = staged.draft.message_id;
+            let channel = ChannelId { from: self.me, to: peer };
+            if self.ledger.message(channel, id).is_some_and(|row| row.index != u64::MAX) {
+                continue; // it came back from the peer: this node had sent it before it lost its store
+            }
+            self.gathered += staged.draft.payload.len() + 512;
+            if let Err(refusal) = self.sequence(staged.draft, staged.salt, now)? {
+                tracing::warn!(message = %id, code = %refusal.code, "a waiting draft is refused at its turn");
+                self.ledger.drop_draft(peer, id, refusal.code);
+            }
+        }
+        Ok(())
+    }
+
+    /// The message id that a submitter's own key stands for: the same after a loss of the store, and
+    /// not to be guessed from the key without this node's secret.
+    fn alias_id(&self, to: NodeId, alias: &str) -> MessageId {
+        alias_id(&self.ports.alias_key, to, alias)
+    }
+
+    fn put_licence(&mut self, payload: &Bytes) -> Result<(), Refusal> {
+        let licence = proto::exchange::v1::Licence::decode(payload.clone())
+            .map_err(|error| Refusal::new(RefusalCode::MalformedPayload, error.to_string()))?;
+        wire::payload::decode_licence(payload)?;
+        let salt = random_16(&*self.ports.randomness);
+        self.ledger.put_licence(&licence, entry::body(salt, payload));
+        Ok(())
+    }
+
+    // ---- contact ----
+
+    fn contact(
+        &mut self,
+        statement: &PeerStatement,
+        now: UnixMillis,
+    ) -> Result<Result<ContactOutcome, Refusal>, CommitError> {
+        let peer = statement.peer;
+        let Some(out) = self.ledger.out.get(&peer) else {
+            return Ok(Err(Refusal::new(RefusalCode::PeerUnknown, format!("node={peer}"))));
+        };
+        self.touched.insert(peer);
+        let log = out.log;
+        let copy = statement.copy.as_ref().map_or(
+            PeerCopy { size: 0, root: crate::log::leaf::empty_root(self.suite) },
+            |note| PeerCopy { size: note.checkpoint().size, root: note.checkpoint().root },
+        );
+        let contact = out
+            .machine
+            .contact(copy, |size| self.ledger.root(log, size))
+            .map_err(ArchiveError::from)?;
+        self.ledger.recovered_below(peer, statement.cosigned_here_below);
+        let outcome = match contact {
+            Contact::DeliverFrom(size) => {
+                if let Some(note) = &statement.copy
+                    && self.ledger.out[&peer].machine.cosigned.is_none_or(|head| head.size < size)
+                {
+                    self.ledger.receipt(peer, note.clone());
+                }
+                self.in_contact(peer, now)?;
+                Ok(ContactOutcome::DeliverFrom(size))
+            }
+            Contact::RecoverFrom(size) => {
+                let detail = format!("peer={peer} here={size} there={}", copy.size);
+                tracing::error!(%peer, here = size, there = copy.size,
+                    "the peer holds signed entries that this node does not remember: recovering them; \
+                     if no backup was restored, the signing key may be stolen");
+                self.ledger.alarm("channel.unremembered", detail);
+                Ok(ContactOutcome::RecoverFrom { here: size, there: copy.size })
+            }
+            Contact::Fork => {
+                let refusal = Refusal::new(RefusalCode::Fork, format!("size={}", copy.size));
+                let evidence = [statement.copy.as_ref(), self.ledger.out[&peer].signed.as_ref()];
+                let evidence = evidence.into_iter().flatten().map(|note| Bytes::from(note.text())).collect();
+                tracing::error!(%peer, size = copy.size, "fork: two signed roots for one size; channel stopped");
+                self.ledger.stop(log.channel, &refusal, evidence);
+                Ok(ContactOutcome::Stopped(RefusalCode::Fork))
+            }
+            Contact::Stopped(code) => Ok(ContactOutcome::Stopped(code)),
+        };
+        Ok(outcome)
+    }
+
+    fn in_contact(&mut self, peer: NodeId, now: UnixMillis) -> Result<(), CommitError> {
+        self.ledger.out.get_mut(&peer).expect("the peer's logs are open").machine.contacted = true;
+        self.sequence_staged(peer, now)
+    }
+
+    fn receipt(&mut self, peer: NodeId, note: Note) -> Result<Result<(), Refusal>, CommitError> {
+        let Some(out) = self.ledger.out.get(&peer) else {
+            return Ok(Err(RefusalCode::ChannelUnknown.into()));
+        };
+        let log = out.log;
+        let judged =
+            out.machine.receipt(head(&note), |size| self.ledger.root(log, size)).map_err(ArchiveError::from)?;
+        self.touched.insert(peer);
+        Ok(match judged {
+            Receipt::New => {
+                self.ledger.receipt(peer, note);
+                Ok(())
+            }
+            Receipt::Old => Ok(()),
+            Receipt::NeverSigned => {
+                let detail = format!("size={}", note.checkpoint().size);
+                let refusal = Refusal::new(RefusalCode::CosignatureUnknown, detail);
+                self.ledger.stop(log.channel, &refusal, vec![Bytes::from(note.text())]);
+                Err(refusal)
+            }
+        })
+    }
+
+    /// Takes back own entries; `batch` was verified against this node's own old signature.
+    fn restore(
+        &mut self,
+        batch: &VerifiedBatch,
+        now: UnixMillis,
+    ) -> Result<Result<u64, Refusal>, CommitError> {
+        let peer = batch.log().channel.to;
+        let Some(out) = self.ledger.out.get(&peer) else {
+            return Ok(Err(RefusalCode::ChannelUnknown.into()));
+        };
+        let log = out.log;
+        // Taking back is receiving one's own words: the same machine, without its clocks.
+        let machine = Inbound { frontier: out.machine.frontier.clone(), cosigned: None, stopped: None };
+        let decision = machine
+            .decide(
+                batch,
+                UnixMillis(u64::MAX / 2),
+                |index| self.ledger.leaf(log, index),
+                |size| self.ledger.root(log, size),
+            )
+            .map_err(ArchiveError::from)?;
+        self.touched.insert(peer);
+        match decision {
+            Decision::Append { skip } => {
+                let entries: Vec<RawEntry> =
+                    batch.entries()[skip..].iter().map(|entry| entry.raw.clone()).collect();
+                self.gathered += batch.entries().iter().map(|entry| entry.raw.header.len() + 2048).sum::<usize>();
+                self.ledger.restore(peer, entries, batch.note().clone(), now);
+                Ok(Ok(self.ledger.out[&peer].machine.frontier.size()))
+            }
+            Decision::Have => Ok(Ok(self.ledger.out[&peer].machine.frontier.size())),
+            Decision::Refuse(refusal) => Ok(Err(refusal)),
+            Decision::Stop(refusal) => {
+                let evidence = vec![Bytes::from(batch.note().text())];
+                self.ledger.stop(log.channel, &refusal, evidence);
+                Ok(Err(refusal))
+            }
+        }
+    }
+
+    // ---- in ----
+
+    fn receive(
+        &mut self,
+        batch: &VerifiedBatch,
+        now: UnixMillis,
+    ) -> Result<Result<Note, Refusal>, CommitError> {
+        let log = batch.log();
+        let peer = log.channel.from;
+        let Some(inbound) = self.ledger.inbound.get(&peer) else {
+            return Ok(Err(Refusal::new(RefusalCode::PeerUnknown, format!("node={peer}"))));
+        };
+        let decision = inbound
+            .machine
+            .decide(
+                batch,
+                now,
+                |index| self.ledger.leaf(log, index),
+                |size| self.ledger.root(log, size),
+            )
+            .map_err(ArchiveError::from)?;
+        self.touched.insert(peer);
+        match decision {
+            Decision::Append { skip } => self.accept(batch, skip, now).map(Ok),
+            Decision::Have => {
+                let note = self.ledger.inbound[&peer].cosigned.clone();
+                Ok(note.ok_or_else(|| RefusalCode::WrongIndex.into()))
+            }
+            Decision::Refuse(refusal) => Ok(Err(refusal)),
+            Decision::Stop(refusal) => {
+                let held = self.ledger.inbound[&peer].cosigned.as_ref();
+                let evidence = [Some(batch.note()), held];
+                let evidence = evidence.into_iter().flatten().map(|note| Bytes::from(note.text())).collect();
+                tracing::error!(%peer, code = %refusal.code, detail = refusal.detail, "channel stopped");
+                self.ledger.stop(log.channel, &refusal, evidence);
+                Ok(Err(refusal))
+            }
+        }
+    }
+
+    /// Judges entries one by one, each against everything before it, and cosigns.
+    fn accept(&mut self, batch: &VerifiedBatch, skip: usize, now: UnixMillis) -> Result<Note, CommitError> {
+        let log = batch.log();
+        let peer = log.channel.from;
+        let mut entries = Vec::with_capacity(batch.entries().len() - skip);
+        for (place, entry) in batch.entries().iter().enumerate().skip(skip) {
+            let position = LogPosition { epoch: log.epoch, index: batch.first() + place as u64 };
+            let lost = position.index < self.ledger.inbound[&peer].recovered_below;
+            let verdict = self.verdict(entry, log.channel, position, seconds(now), lost);
+            let code = verdict.as_ref().err().map(|refusal| refusal.code);
+            self.ledger.take_in(peer, &entry.raw, code, now);
+            self.gathered += entry.raw.header.len() + entry.raw.body.as_ref().map_or(0, Bytes::len);
+            if let Err(refusal) = verdict {
+                self.refuse(entry, log.channel, position, &refusal, now)?;
+            }
+            entries.push((entry.raw.clone(), code));
+        }
+        let note = self.cosign(batch.note(), now)?;
+        self.ledger.seal_in(peer, entries, note.clone());
+        Ok(note)
+    }
+
+    /// The batch's note with this node's cosignature: the old one when it bears it already.
+    fn cosign(&self, note: &Note, now: UnixMillis) -> Result<Note, CommitError> {
+        let own = self.keys.cosigner_key(self.me, note);
+        if own.is_some_and(|key| note.verify_cosignature(&key.name, &key.key).is_ok()) {
+            return Ok(note.clone());
+        }
+        let signer = &self.ports.signer;
+        let time = now.0 / 1000;
+        let signature = signer.sign(&cosigned_message(time, &note.checkpoint().body()))?;
+        Ok(note.with_cosignature(signer.name(), signer.public_key(), time, &signature))
+    }
+
+    // ---- the end of a commit ----
+
+    fn write(&mut self, now: UnixMillis) -> Result<Result<(), Refusal>, CommitError> {
+        if !self.ledger.is_dirty() {
+            self.publish();
+            return Ok(Ok(()));
+        }
+        let finished = self.ledger.finish(now);
+        let (frame, places) = finished.into_parts();
+        match self.ports.journal.append(frame) {
+            Ok(placed) => {
+                let changes = self.ledger.changes(places, placed.locator);
+                self.ports.index.apply(changes, placed.position)?;
+                self.publish();
+                Ok(Ok(()))
+            }
+            Err(JournalError::Full | JournalError::TooLarge { .. }) => {
+                // Nothing was written: forget what was folded of it.
+                let contacted: Vec<NodeId> = self
+                    .ledger
+                    .out
+                    .iter()
+                    .filter(|(_, out)| out.machine.contacted)
+                    .map(|(peer, _)| *peer)
+                    .collect();
+                self.ledger = Ledger::load(
+                    self.me,
+                    self.suite,
+                    &self.peers,
+                    Arc::clone(&self.archive),
+                    Arc::clone(&self.keys),
+                )?;
+                for peer in contacted {
+                    if let Some(out) = self.ledger.out.get_mut(&peer) {
+                        out.machine.contacted = true;
+                    }
+                }
+                Ok(Err(RefusalCode::StoreFull.into()))
+            }
+            Err(error) => Err(CommitError::Journal(error)),
+        }
+    }
+
+    fn publish(&mut self) {
+        let mut snapshot = self.snapshot.write().expect("no holder of the snapshot panics");
+        for peer in std::mem::take(&mut self.touched) {
+            if let (Some(out), Some(inbound)) = (self.ledger.out.get(&peer), self.ledger.inbound.get(&peer)) {
+                let stop = |code: Option<RefusalCode>, detail: &str| code.map(|code| Refusal::new(code, detail));
+                let out = LogSnapshot {
+                    log: out.log,
+                    size: out.machine.frontier.size(),
+                    root: out.machine.frontier.root(),
+                    checkpoint: out.signed.clone(),
+                    cosigned: out.cosigned.clone(),
+                    staged: out.staged.len(),
+                    contacted: out.machine.contacted,
+                    stopped: stop(out.machine.stopped, &out.stopped_detail),
+                    refused: out.refused,
+                };
+                let inbound = LogSnapshot {
+                    log: inbound.log,
+                    size: inbound.machine.frontier.size(),
+                    root: inbound.machine.frontier.root(),
+                    checkpoint: inbound.cosigned.clone(),
+                    cosigned: inbound.cosigned.clone(),
+                    staged: 0,
+                    contacted: true,
+                    stopped: stop(inbound.machine.stopped, &inbound.stopped_detail),
+                    refused: inbound.refused,
+                };
+                snapshot.out.insert(peer, out);
+                snapshot.inbound.insert(peer, inbound);
+            }
+        }
+        snapshot.position = self.ports.journal.end();
+        drop(snapshot);
+        self.progress.send_modify(|count| *count += 1);
+    }
+
+    /// Makes the index durable: for an orderly stop.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn flush(&self) -> Result<(), CommitError> {
+        Ok(self.ports.index.settle()?)
+    }
+}
+
+impl ledger::Finished {
+    fn into_parts(self) -> (Frame, Vec<ledger::PlacedRow>) {
+        (Frame { meta: self.meta, bodies: self.bodies }, self.places)
+    }
+}
+
+/// See [`Core::commit`]: the message id that an alias stands for under this node's secret.
+pub(crate) fn alias_id(secret: &[u8; 32], to: NodeId, alias: &str) -> MessageId {
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret);
+    let text = [to.as_str().as_bytes(), b"\0", alias.as_bytes()].concat();
+    let tag = ring::hmac::sign(&key, &text);
+    let mut id = [0; 16];
+    id.copy_from_slice(&tag.as_ref()[..16]);
+    id[6] = id[6] & 0x0f | 0x80; // UUID version 8: ours
+    id[8] = id[8] & 0x3f | 0x80;
+    MessageId(id)
+}
+
+/// Judgement counts whole seconds, as cosignatures do, so that judging again gives the same.
+fn seconds(now: UnixMillis) -> UnixMillis {
+    UnixMillis(now.0 / 1000 * 1000)
+}
+
+/// A UUID of version 7: ascending by time.
+fn new_message_id(now: UnixMillis, randomness: &dyn Randomness) -> MessageId {
+    let mut id = random_16(randomness);
+    id[..6].copy_from_slice(&now.0.to_be_bytes()[2..]);
+    id[6] = id[6] & 0x0f | 0x70;
+    id[8] = id[8] & 0x3f | 0x80;
+    MessageId(id)
+}

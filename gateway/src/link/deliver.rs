@@ -1,0 +1,113 @@
+//! The sending half of a link: reads the log from the peer's size on and keeps the pipe full within
+//! the peer's credit. Batches form by themselves: whatever was committed since the last read.
+
+use super::{Links, frame};
+use crate::archive::StoredBatch;
+use crate::id::{LogId, NodeId};
+use crate::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX};
+use crate::refusal::{Refusal, RefusalCode};
+use bytes::Bytes;
+use proto::exchange::v1 as wire;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+
+/// Sends batches from `next` on, until the link ends. `receipted` tells the size that the peer has
+/// cosigned: each receipt returns the credit of every batch below it.
+pub(super) async fn deliver(
+    links: Arc<Links>,
+    peer: NodeId,
+    mut next: u64,
+    credit: usize,
+    outgoing: mpsc::Sender<wire::Frame>,
+    mut receipted: watch::Receiver<u64>,
+) -> Result<(), Refusal> {
+    let mut progress = links.progress.clone();
+    let mut in_flight: VecDeque<u64> = VecDeque::new();
+    loop {
+        progress.borrow_and_update();
+        let log = links.out_log(peer);
+        let covered = *receipted.borrow_and_update();
+        while in_flight.front().is_some_and(|end| *end <= covered) {
+            in_flight.pop_front();
+        }
+        let batch = if in_flight.len() < credit { read(&links, log, next).await? } else { None };
+        let Some(batch) = batch else {
+            tokio::select! {
+                changed = progress.changed() => if changed.is_err() { return Ok(()) },
+                changed = receipted.changed() => if changed.is_err() { return Ok(()) },
+            }
+            continue;
+        };
+        next = batch.first + batch.entries.len() as u64;
+        in_flight.push_back(next);
+        let batch = wire::Batch {
+            epoch: log.epoch,
+            first: batch.first,
+            entries: batch.entries.into_iter().map(entry).collect(),
+            checkpoint: batch.checkpoint,
+        };
+        if outgoing.send(frame(wire::frame::Kind::Batch(batch))).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// Gives the peer back its own entries from `first` on.
+pub(super) async fn give_back(
+    links: Arc<Links>,
+    peer: NodeId,
+    mut first: u64,
+    outgoing: mpsc::Sender<wire::Frame>,
+) -> Result<(), Refusal> {
+    let log = links.in_log(peer);
+    loop {
+        let batch = read(&links, log, first).await?;
+        let Some(batch) = batch else {
+            let last = wire::Recovered { epoch: log.epoch, first, last: true, ..Default::default() };
+            let _ = outgoing.send(frame(wire::frame::Kind::Recovered(last))).await;
+            return Ok(());
+        };
+        let start = batch.first;
+        first = start + batch.entries.len() as u64;
+        let recovered = wire::Recovered {
+            epoch: log.epoch,
+            first: start,
+            entries: batch.entries.into_iter().map(entry).collect(),
+            checkpoint: batch.checkpoint,
+            last: false,
+        };
+        if outgoing.send(frame(wire::frame::Kind::Recovered(recovered))).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+fn entry(raw: crate::entry::RawEntry) -> wire::Entry {
+    wire::Entry { header: raw.header, body: raw.body.unwrap_or_else(Bytes::new), erased: false }
+}
+
+/// Reads on a thread that may block.
+async fn read(links: &Arc<Links>, log: LogId, from: u64) -> Result<Option<StoredBatch>, Refusal> {
+    let held = {
+        let snapshot = links.snapshot.read().expect("no holder of the snapshot panics");
+        let logs = if log.channel.from == links.me {
+            snapshot.out.get(&log.channel.to)
+        } else {
+            snapshot.inbound.get(&log.channel.from)
+        };
+        logs.map_or(0, |log| log.size)
+    };
+    if from >= held {
+        return Ok(None);
+    }
+    let links = Arc::clone(links);
+    tokio::task::spawn_blocking(move || {
+        links.archive.batches(log, from, BATCH_ENTRIES_MAX, BATCH_BYTES_MAX).map_err(|error| {
+            tracing::error!(%log, from, %error, "a log cannot be read back");
+            Refusal::new(RefusalCode::StoreDamaged, error.to_string())
+        })
+    })
+    .await
+    .unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))
+}

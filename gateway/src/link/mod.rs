@@ -1,0 +1,246 @@
+//! One link to a peer: the symmetric conversation of frames, whoever dialled.
+//!
+//! Both sides state their copies (Open), the one that is behind recovers from the other, then each
+//! delivers its log and cosigns the other's. The newest link to a peer fences older ones. The session
+//! decides nothing about logs: it verifies what arrives, asks the committer, and answers.
+
+mod deliver;
+mod open;
+mod session;
+
+pub use session::run;
+
+use crate::archive::Archive;
+use crate::clock::{Clock, Randomness};
+use crate::committer::{CommitterHandle, Snapshot};
+use crate::id::{ChannelId, LogId, NodeId};
+use crate::keybook::{KeyBook, SigningKey};
+use crate::refusal::{Refusal, RefusalCode};
+use crate::signer::Signer;
+use crate::suite::Suite;
+use arc_swap::ArcSwap;
+use certs::{Purpose, TrustStore};
+use proto::exchange::v1 as wire;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, RwLock};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Protocol versions that this release speaks.
+pub const VERSION_MIN: u32 = 1;
+/// See [`VERSION_MIN`].
+pub const VERSION_MAX: u32 = 1;
+/// Bytes of a link's name: the dialler's Unix ms, big endian, and 16 random bytes.
+pub const LINK_NAME_BYTES: usize = 24;
+
+/// A request for the peer's totals and where its answer goes.
+pub type ReconcileAsk = (wire::ReconcileRequest, oneshot::Sender<wire::ReconcileReply>);
+
+struct LiveLink {
+    name: [u8; LINK_NAME_BYTES],
+    fence: watch::Sender<Option<RefusalCode>>,
+    reconcile: mpsc::Sender<ReconcileAsk>,
+}
+
+/// What all links of a node share.
+pub struct Links {
+    /// This node.
+    pub me: NodeId,
+    /// Suite of the logs.
+    pub suite: Suite,
+    /// Where commits are made.
+    pub committer: CommitterHandle,
+    /// Reads logs back.
+    pub archive: Arc<Archive>,
+    /// Signing certificates.
+    pub keys: Arc<KeyBook>,
+    /// The state after the last commit.
+    pub snapshot: Arc<RwLock<Snapshot>>,
+    /// Changes with each commit.
+    pub progress: watch::Receiver<u64>,
+    /// Trust, as of this moment.
+    pub trust: Arc<ArcSwap<TrustStore>>,
+    /// This node's key, for its certificate.
+    pub signer: Arc<dyn Signer>,
+    /// Certificates of keys that this node used before.
+    pub older_chains: Vec<Vec<Vec<u8>>>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub randomness: Arc<dyn Randomness>,
+    live: Mutex<HashMap<NodeId, LiveLink>>,
+    changed: watch::Sender<u64>,
+    verified: Mutex<HashMap<Vec<u8>, (usize, i64)>>,
+}
+
+/// The parts that [`Links::new`] takes.
+pub struct LinksParts {
+    /// See [`Links`].
+    pub me: NodeId,
+    /// See [`Links`].
+    pub committer: CommitterHandle,
+    /// See [`Links`].
+    pub archive: Arc<Archive>,
+    /// See [`Links`].
+    pub keys: Arc<KeyBook>,
+    /// See [`Links`].
+    pub snapshot: Arc<RwLock<Snapshot>>,
+    /// See [`Links`].
+    pub progress: watch::Receiver<u64>,
+    /// See [`Links`].
+    pub trust: Arc<ArcSwap<TrustStore>>,
+    /// See [`Links`].
+    pub signer: Arc<dyn Signer>,
+    /// See [`Links`].
+    pub older_chains: Vec<Vec<Vec<u8>>>,
+    /// See [`Links`].
+    pub clock: Arc<dyn Clock>,
+    /// See [`Links`].
+    pub randomness: Arc<dyn Randomness>,
+}
+
+impl Links {
+    /// No link yet.
+    pub fn new(parts: LinksParts) -> Self {
+        Self {
+            me: parts.me,
+            suite: parts.signer.public_key().suite,
+            committer: parts.committer,
+            archive: parts.archive,
+            keys: parts.keys,
+            snapshot: parts.snapshot,
+            progress: parts.progress,
+            trust: parts.trust,
+            signer: parts.signer,
+            older_chains: parts.older_chains,
+            clock: parts.clock,
+            randomness: parts.randomness,
+            live: Mutex::default(),
+            changed: watch::Sender::new(0),
+            verified: Mutex::default(),
+        }
+    }
+
+    /// The log to a peer.
+    pub fn out_log(&self, peer: NodeId) -> LogId {
+        self.log_of(ChannelId { from: self.me, to: peer })
+    }
+
+    /// The log from a peer.
+    pub fn in_log(&self, peer: NodeId) -> LogId {
+        self.log_of(ChannelId { from: peer, to: self.me })
+    }
+
+    fn log_of(&self, channel: ChannelId) -> LogId {
+        let snapshot = self.snapshot.read().expect("no holder of the snapshot panics");
+        let (logs, peer) = if channel.from == self.me {
+            (&snapshot.out, channel.to)
+        } else {
+            (&snapshot.inbound, channel.from)
+        };
+        logs.get(&peer).map_or(LogId { channel, epoch: 0 }, |log| log.log)
+    }
+
+    /// Whether a link to the peer stands.
+    pub fn is_live(&self, peer: NodeId) -> bool {
+        self.live.lock().expect("no holder of the links panics").contains_key(&peer)
+    }
+
+    /// Changes whenever a link comes or goes.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Ends the link to a peer, so that both sides meet anew.
+    pub fn close(&self, peer: NodeId, code: RefusalCode) {
+        if let Some(link) = self.live.lock().expect("no holder of the links panics").get(&peer) {
+            let _ = link.fence.send(Some(code));
+        }
+    }
+
+    /// Ends every link.
+    pub fn close_all(&self, code: RefusalCode) {
+        for link in self.live.lock().expect("no holder of the links panics").values() {
+            let _ = link.fence.send(Some(code));
+        }
+    }
+
+    /// Asks a connected peer for its totals.
+    ///
+    /// # Errors
+    /// [`RefusalCode::NotContacted`] when no link stands or it breaks before the answer.
+    pub async fn ask_totals(
+        &self,
+        peer: NodeId,
+        request: wire::ReconcileRequest,
+    ) -> Result<wire::ReconcileReply, Refusal> {
+        let gone = || Refusal::new(RefusalCode::NotContacted, format!("node={peer}"));
+        let sender = {
+            let live = self.live.lock().expect("no holder of the links panics");
+            live.get(&peer).map(|link| link.reconcile.clone()).ok_or_else(gone)?
+        };
+        let (reply, answer) = oneshot::channel();
+        sender.send((request, reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())
+    }
+
+    /// Takes the place of older links to the peer, or gives way to a newer one.
+    fn register(
+        &self,
+        peer: NodeId,
+        name: [u8; LINK_NAME_BYTES],
+        reconcile: mpsc::Sender<ReconcileAsk>,
+    ) -> Result<watch::Receiver<Option<RefusalCode>>, Refusal> {
+        let mut live = self.live.lock().expect("no holder of the links panics");
+        if let Some(older) = live.get(&peer) {
+            if older.name >= name {
+                return Err(RefusalCode::Fenced.into());
+            }
+            let _ = older.fence.send(Some(RefusalCode::Fenced));
+        }
+        let (fence, fenced) = watch::channel(None);
+        live.insert(peer, LiveLink { name, fence, reconcile });
+        self.changed.send_modify(|count| *count += 1);
+        Ok(fenced)
+    }
+
+    fn unregister(&self, peer: NodeId, name: [u8; LINK_NAME_BYTES]) {
+        let mut live = self.live.lock().expect("no holder of the links panics");
+        if live.get(&peer).is_some_and(|link| link.name == name) {
+            live.remove(&peer);
+        }
+        drop(live);
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Whether a signing certificate is trusted now for new signatures. The answer is kept for as long
+    /// as the same trust store gives it.
+    fn signing_key_trusted(&self, peer: NodeId, key: &SigningKey) -> Result<(), Refusal> {
+        let trust = self.trust.load_full();
+        let now = i64::try_from(self.clock.now().0).unwrap_or(i64::MAX);
+        let store = Arc::as_ptr(&trust) as usize;
+        let leaf = key.chain.first().cloned().unwrap_or_default();
+        {
+            let verified = self.verified.lock().expect("no holder of the verdicts panics");
+            if verified.get(&leaf).is_some_and(|(of, until)| *of == store && now <= *until) {
+                return Ok(());
+            }
+        }
+        let chain: Vec<&[u8]> = key.chain.iter().map(Vec::as_slice).collect();
+        let verdict = trust.verify(Purpose::Signing, &chain, now).map_err(|error| not_trusted(&error))?;
+        if verdict.id.division.as_str() != peer.as_str() {
+            return Err(Refusal::new(RefusalCode::WrongNode, "the signing certificate is another node's"));
+        }
+        let mut verified = self.verified.lock().expect("no holder of the verdicts panics");
+        verified.insert(leaf, (store, verdict.good_until_ms));
+        Ok(())
+    }
+}
+
+/// The refusal of a certificate, with the trust store's own code.
+pub fn not_trusted(error: &certs::TrustError) -> Refusal {
+    Refusal::new(RefusalCode::NotTrusted, format!("{}: {error}", error.code()))
+}
+
+fn frame(kind: wire::frame::Kind) -> wire::Frame {
+    wire::Frame { kind: Some(kind) }
+}

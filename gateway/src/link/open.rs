@@ -1,0 +1,165 @@
+//! The first frame of either side: who speaks, and how much of each log it holds.
+
+use super::{LINK_NAME_BYTES, Links, VERSION_MAX, VERSION_MIN, not_trusted};
+use crate::committer::{Command, LogSnapshot, PeerStatement};
+use crate::id::{LogId, NodeId};
+use crate::keybook::SigningKey;
+use crate::limits::{BATCH_BYTES_MAX, BATCHES_IN_FLIGHT_MAX, CHAIN_CERTIFICATES_MAX, OLDER_CHAINS_MAX};
+use crate::log::checkpoint::Note;
+use crate::channel::batch::note_refusal;
+use crate::refusal::{Refusal, RefusalCode};
+use crate::suite::PublicKey;
+use bytes::Bytes;
+use certs::Verified;
+use proto::exchange::v1 as wire;
+
+/// What this node states.
+pub(super) fn state(links: &Links, peer: NodeId, name: [u8; LINK_NAME_BYTES]) -> wire::Open {
+    let snapshot = links.snapshot.read().expect("no holder of the snapshot panics");
+    let log_state = |log: Option<&LogSnapshot>| {
+        log.map_or_else(wire::LogState::default, |log| wire::LogState {
+            epoch: log.log.epoch,
+            size: log.size,
+            root: Bytes::copy_from_slice(&log.root),
+            checkpoint: note_bytes(log.checkpoint.as_ref()),
+            cosigned: note_bytes(log.cosigned.as_ref()),
+            stopped: log.stopped.as_ref().map_or_else(Bytes::new, |stop| Bytes::from(stop.code.code())),
+        })
+    };
+    let chain = |chain: &[Vec<u8>]| chain.iter().map(|der| Bytes::copy_from_slice(der)).collect();
+    wire::Open {
+        version_min: VERSION_MIN,
+        version_max: VERSION_MAX,
+        node: links.me.to_string(),
+        link: Bytes::copy_from_slice(&name),
+        signing_chain: chain(links.signer.chain()),
+        outbound: Some(log_state(snapshot.out.get(&peer))),
+        inbound: Some(log_state(snapshot.inbound.get(&peer))),
+        batches_in_flight_max: BATCHES_IN_FLIGHT_MAX as u32,
+        batch_bytes_max: BATCH_BYTES_MAX as u32,
+        older_signing_chains: links
+            .older_chains
+            .iter()
+            .map(|older| wire::SigningChain { certificate: chain(older) })
+            .collect(),
+    }
+}
+
+fn note_bytes(note: Option<&Note>) -> Bytes {
+    note.map_or_else(Bytes::new, |note| Bytes::from(note.text()))
+}
+
+/// What a peer's Open means, after everything in it was checked.
+pub(super) struct Heard {
+    pub(super) name: [u8; LINK_NAME_BYTES],
+    pub(super) statement: PeerStatement,
+    pub(super) batches_in_flight_max: usize,
+    /// The peer's copy of our log is stopped: it takes nothing.
+    pub(super) their_inbound_stopped: Option<RefusalCode>,
+}
+
+/// Checks a peer's Open and remembers its signing certificates.
+pub(super) async fn hear(links: &Links, peer: NodeId, open: wire::Open) -> Result<Heard, Refusal> {
+    if open.version_min > VERSION_MAX || open.version_max < VERSION_MIN {
+        let detail = format!("peer={}..{} here={VERSION_MIN}..{VERSION_MAX}", open.version_min, open.version_max);
+        return Err(Refusal::new(RefusalCode::VersionUnsupported, detail));
+    }
+    if open.node != peer.as_str() {
+        return Err(Refusal::new(RefusalCode::WrongNode, format!("certificate={peer}")));
+    }
+    let name = open.link[..]
+        .try_into()
+        .map_err(|_| Refusal::new(RefusalCode::FrameUnexpected, "the link's name is not 24 bytes"))?;
+    remember_keys(links, peer, &open).await?;
+    let inbound = open.inbound.unwrap_or_default();
+    let outbound = open.outbound.unwrap_or_default();
+    let copy = read_copy(links, peer, &inbound)?;
+    Ok(Heard {
+        name,
+        statement: PeerStatement { peer, copy, cosigned_here_below: cosigned_here(links, peer, &outbound) },
+        batches_in_flight_max: (open.batches_in_flight_max as usize).clamp(1, BATCHES_IN_FLIGHT_MAX),
+        their_inbound_stopped: (!inbound.stopped.is_empty()).then(|| {
+            let code = std::str::from_utf8(&inbound.stopped).ok().and_then(RefusalCode::with_code);
+            code.unwrap_or(RefusalCode::ChannelStopped)
+        }),
+    })
+}
+
+async fn remember_keys(links: &Links, peer: NodeId, open: &wire::Open) -> Result<(), Refusal> {
+    if open.older_signing_chains.len() > OLDER_CHAINS_MAX {
+        return Err(Refusal::new(RefusalCode::TooLarge, "older signing chains"));
+    }
+    let trust = links.trust.load_full();
+    let now = i64::try_from(links.clock.now().0).unwrap_or(i64::MAX);
+    let older = open.older_signing_chains.iter().map(|chain| (&chain.certificate, false));
+    for (certificates, active) in std::iter::once((&open.signing_chain, true)).chain(older) {
+        if certificates.len() > CHAIN_CERTIFICATES_MAX {
+            return Err(Refusal::new(RefusalCode::TooLarge, "a signing chain"));
+        }
+        let chain: Vec<&[u8]> = certificates.iter().map(AsRef::as_ref).collect();
+        let verdict = if active {
+            trust.verify(certs::Purpose::Signing, &chain, now)
+        } else {
+            trust.verify_evidence(&chain, now)
+        };
+        let verified = match verdict {
+            Ok(verified) => verified,
+            Err(error) if active => return Err(not_trusted(&error)),
+            // An old key that is not trusted any more verifies nothing; what it signed will be missed.
+            Err(_) => continue,
+        };
+        let key = signing_key(peer, &verified, certificates)?;
+        if links.keys.of(peer).iter().any(|known| known.chain == key.chain) {
+            continue;
+        }
+        links.committer.ask_patiently(|reply| Command::SigningKey { node: peer, key, reply }).await?;
+    }
+    Ok(())
+}
+
+fn signing_key(peer: NodeId, verified: &Verified, certificates: &[Bytes]) -> Result<SigningKey, Refusal> {
+    if verified.id.division.as_str() != peer.as_str() {
+        return Err(Refusal::new(RefusalCode::WrongNode, "the signing certificate is another node's"));
+    }
+    let key = PublicKey::from_spki(&verified.spki_der)
+        .map_err(|error| Refusal::new(RefusalCode::NotTrusted, error.to_string()))?;
+    let chain = certificates.iter().map(|der| der.to_vec()).collect();
+    Ok(SigningKey { name: verified.id.to_string(), key, chain })
+}
+
+/// The peer's copy of our log: what it shows must bear our own signature, or it is nobody's word.
+fn read_copy(links: &Links, peer: NodeId, state: &wire::LogState) -> Result<Option<Note>, Refusal> {
+    if state.size == 0 {
+        return Ok(None);
+    }
+    let log = links.out_log(peer);
+    if state.epoch != log.epoch {
+        return Err(Refusal::new(RefusalCode::WrongEpoch, format!("peer={} here={}", state.epoch, log.epoch)));
+    }
+    let note = Note::parse(&state.cosigned).map_err(note_refusal)?;
+    verify_cosigned(links, log, &note)?;
+    if note.checkpoint().size != state.size {
+        return Err(Refusal::new(RefusalCode::BadCheckpoint, "the stated size is not the checkpoint's"));
+    }
+    Ok(Some(note))
+}
+
+/// Up to where the peer can show our own cosignature in its log.
+fn cosigned_here(links: &Links, peer: NodeId, state: &wire::LogState) -> u64 {
+    let log = links.in_log(peer);
+    let note = Note::parse(&state.cosigned).ok();
+    note.filter(|note| verify_cosigned(links, log, note).is_ok()).map_or(0, |note| note.checkpoint().size)
+}
+
+/// Checks both signatures of a cosigned note of `log`, under any key ever known of the two nodes.
+pub(super) fn verify_cosigned(links: &Links, log: LogId, note: &Note) -> Result<(), Refusal> {
+    if note.checkpoint().log != log {
+        return Err(Refusal::new(RefusalCode::BadCheckpoint, "origin is another log"));
+    }
+    let unknown = |whose: NodeId| Refusal::new(RefusalCode::UnknownKey, format!("node={whose}"));
+    let origin = links.keys.origin_key(log.channel.from, note).ok_or_else(|| unknown(log.channel.from))?;
+    note.verify_origin(&origin.name, &origin.key).map_err(note_refusal)?;
+    let cosigner = links.keys.cosigner_key(log.channel.to, note).ok_or_else(|| unknown(log.channel.to))?;
+    note.verify_cosignature(&cosigner.name, &cosigner.key).map_err(note_refusal)?;
+    Ok(())
+}

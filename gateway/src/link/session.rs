@@ -1,0 +1,380 @@
+//! The conversation on one link, from Open to its end.
+
+use super::open::{Heard, hear, state, verify_cosigned};
+use super::{LINK_NAME_BYTES, Links, ReconcileAsk, deliver, frame};
+use crate::channel::batch::{KnownKey, UncheckedBatch, VerifiedBatch, note_refusal};
+use crate::clock::random_16;
+use crate::committer::{Command, ContactOutcome, PeerStatement};
+use crate::entry::RawEntry;
+use crate::id::{LogId, NodeId};
+use crate::keybook::SigningKey;
+use crate::limits::{BATCHES_IN_FLIGHT_MAX, OPEN_MILLIS_MAX};
+use crate::log::checkpoint::Note;
+use crate::peer::PeerStream;
+use crate::reconcile;
+use crate::refusal::{Refusal, RefusalCode};
+use proto::exchange::v1 as wire;
+use proto::exchange::v1::frame::Kind as Frame;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio_stream::StreamExt;
+
+/// Answers of the committer, awaited in the order of their questions.
+enum Pending {
+    Batch(oneshot::Receiver<Result<Note, Refusal>>),
+    Receipt(u64, oneshot::Receiver<Result<(), Refusal>>),
+}
+
+/// Holds the conversation until the link ends, and says why it did.
+///
+/// # Errors
+/// The code that this node closes with, or that the peer closed with.
+pub async fn run(links: Arc<Links>, mut stream: PeerStream) -> Result<(), Refusal> {
+    let peer = stream.peer;
+    let outgoing = stream.outgoing.clone();
+    let outcome = converse(&links, &mut stream).await;
+    if let Err(refusal) = &outcome {
+        let close = wire::Close { code: refusal.code.code().into(), message: refusal.message(false) };
+        let _ = outgoing.try_send(frame(Frame::Close(close)));
+        tracing::info!(%peer, dialled = stream.dialled, code = %refusal.code, detail = refusal.detail,
+            fault = refusal.code.fault().name(), "link ended");
+    }
+    outcome
+}
+
+async fn converse(links: &Arc<Links>, stream: &mut PeerStream) -> Result<(), Refusal> {
+    let peer = stream.peer;
+    stream.standing.check()?;
+    if !links.snapshot.read().expect("no holder of the snapshot panics").out.contains_key(&peer) {
+        return Err(Refusal::new(RefusalCode::PeerUnknown, format!("node={peer}")));
+    }
+    let heard = exchange_opens(links, stream).await?;
+    let (reconcile_sender, reconcile_asks) = mpsc::channel(4);
+    let fenced = links.register(peer, heard.name, reconcile_sender)?;
+    let name = heard.name;
+    tracing::info!(%peer, dialled = stream.dialled, "link open");
+    let outcome = Session::new(links, stream, heard).run(stream, fenced, reconcile_asks).await;
+    links.unregister(peer, name);
+    outcome
+}
+
+/// The dialler speaks first and names the link; the acceptor answers with the same name.
+async fn exchange_opens(links: &Arc<Links>, stream: &mut PeerStream) -> Result<Heard, Refusal> {
+    let peer = stream.peer;
+    let gone = || Refusal::new(RefusalCode::OpenMissing, format!("node={peer}"));
+    let mut own_name = [0; LINK_NAME_BYTES];
+    if stream.dialled {
+        own_name[..8].copy_from_slice(&links.clock.now().0.to_be_bytes());
+        own_name[8..].copy_from_slice(&random_16(&*links.randomness));
+        let open = frame(Frame::Open(state(links, peer, own_name)));
+        stream.outgoing.send(open).await.map_err(|_| gone())?;
+    }
+    let first = tokio::time::timeout(Duration::from_millis(OPEN_MILLIS_MAX), stream.incoming.next());
+    let first = first.await.map_err(|_| gone())?.ok_or_else(gone)?;
+    let first = first.map_err(|error| Refusal::new(RefusalCode::OpenMissing, error))?;
+    let open = match first.kind {
+        Some(Frame::Open(open)) => open,
+        Some(Frame::Close(close)) => return Err(closed_by_peer(&close)),
+        _ => return Err(Refusal::new(RefusalCode::FrameUnexpected, "the first frame is not Open")),
+    };
+    let heard = hear(links, peer, open).await?;
+    if stream.dialled {
+        if heard.name != own_name {
+            return Err(Refusal::new(RefusalCode::FrameUnexpected, "the peer answered for another link"));
+        }
+    } else {
+        let open = frame(Frame::Open(state(links, peer, heard.name)));
+        stream.outgoing.send(open).await.map_err(|_| gone())?;
+    }
+    Ok(heard)
+}
+
+fn closed_by_peer(close: &wire::Close) -> Refusal {
+    let code = RefusalCode::with_code(&close.code).unwrap_or(RefusalCode::OpenMissing);
+    Refusal::new(code, format!("closed by the peer: {}", close.code))
+}
+
+struct Session {
+    links: Arc<Links>,
+    peer: NodeId,
+    statement: PeerStatement,
+    credit: usize,
+    their_inbound_stopped: Option<RefusalCode>,
+    outgoing: mpsc::Sender<wire::Frame>,
+    /// Own entries must come back up to this size before anything else happens.
+    recovering: Option<u64>,
+    /// Frames that wait until recovery is done; bounded by the credit that Open gave.
+    held: VecDeque<wire::Batch>,
+    pending: mpsc::Sender<Pending>,
+    answers: Option<mpsc::Receiver<Pending>>,
+    receipted: watch::Sender<u64>,
+    tasks: JoinSet<Result<(), Refusal>>,
+    asked: HashMap<u64, oneshot::Sender<wire::ReconcileReply>>,
+    next_request: u64,
+}
+
+impl Session {
+    fn new(links: &Arc<Links>, stream: &PeerStream, heard: Heard) -> Self {
+        let (pending, answers) = mpsc::channel(4 * BATCHES_IN_FLIGHT_MAX);
+        let cosigned = heard.statement.copy.as_ref().map_or(0, |note| note.checkpoint().size);
+        Self {
+            links: Arc::clone(links),
+            peer: stream.peer,
+            statement: heard.statement,
+            credit: heard.batches_in_flight_max,
+            their_inbound_stopped: heard.their_inbound_stopped,
+            outgoing: stream.outgoing.clone(),
+            recovering: None,
+            held: VecDeque::new(),
+            pending,
+            answers: Some(answers),
+            receipted: watch::Sender::new(cosigned),
+            tasks: JoinSet::new(),
+            asked: HashMap::new(),
+            next_request: 0,
+        }
+    }
+
+    async fn run(
+        mut self,
+        stream: &mut PeerStream,
+        mut fenced: watch::Receiver<Option<RefusalCode>>,
+        mut reconcile_asks: mpsc::Receiver<ReconcileAsk>,
+    ) -> Result<(), Refusal> {
+        let answers = self.answers.take().expect("a session runs once");
+        self.tasks.spawn(answer(answers, self.outgoing.clone(), self.receipted.clone()));
+        self.contact().await?;
+        let standing = Arc::clone(&stream.standing);
+        let mut trust_poll =
+            tokio::time::interval(Duration::from_millis(crate::limits::TRUST_POLL_MILLIS));
+        loop {
+            tokio::select! {
+                biased;
+                changed = fenced.changed() => {
+                    let code = *fenced.borrow();
+                    return Err(code.filter(|_| changed.is_ok()).unwrap_or(RefusalCode::Fenced).into());
+                }
+                Some(ended) = self.tasks.join_next() => {
+                    ended.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))?;
+                }
+                _ = trust_poll.tick() => standing.check()?,
+                Some((request, reply)) = reconcile_asks.recv() => self.ask_totals(request, reply).await?,
+                next = stream.incoming.next() => {
+                    let Some(next) = next else { return Ok(()) };
+                    let next = next.map_err(|error| Refusal::new(RefusalCode::OpenMissing, error))?;
+                    standing.check()?;
+                    self.take(next).await?;
+                }
+            }
+        }
+    }
+
+    /// What the peer's copy means for our log.
+    async fn contact(&mut self) -> Result<(), Refusal> {
+        let statement = self.statement.clone();
+        let outcome =
+            self.links.committer.ask_patiently(|reply| Command::Contact { statement, reply }).await?;
+        match outcome {
+            ContactOutcome::DeliverFrom(size) => {
+                if self.their_inbound_stopped.is_some() {
+                    tracing::warn!(peer = %self.peer, "the peer's copy of the log to it is stopped");
+                    return Ok(());
+                }
+                let deliver = deliver::deliver(
+                    Arc::clone(&self.links),
+                    self.peer,
+                    size,
+                    self.credit,
+                    self.outgoing.clone(),
+                    self.receipted.subscribe(),
+                );
+                self.tasks.spawn(deliver);
+            }
+            ContactOutcome::RecoverFrom { here, there } => {
+                self.recovering = Some(there);
+                let epoch = self.links.out_log(self.peer).epoch;
+                self.send(Frame::Recover(wire::Recover { epoch, first: here })).await;
+            }
+            ContactOutcome::Stopped(code) => {
+                tracing::warn!(peer = %self.peer, %code, "the log to this peer is stopped");
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&self, kind: Frame) {
+        // A link that is gone ends the loop by itself.
+        let _ = self.outgoing.send(frame(kind)).await;
+    }
+
+    async fn take(&mut self, next: wire::Frame) -> Result<(), Refusal> {
+        match next.kind {
+            Some(Frame::Batch(batch)) if self.recovering.is_some() => {
+                if self.held.len() >= BATCHES_IN_FLIGHT_MAX {
+                    return Err(RefusalCode::CreditExceeded.into());
+                }
+                self.held.push_back(batch);
+                Ok(())
+            }
+            Some(Frame::Batch(batch)) => self.batch(batch).await,
+            Some(Frame::Cosigned(cosigned)) => self.cosigned(cosigned).await,
+            Some(Frame::Recover(recover)) => {
+                let give_back = deliver::give_back(
+                    Arc::clone(&self.links),
+                    self.peer,
+                    recover.first,
+                    self.outgoing.clone(),
+                );
+                self.tasks.spawn(give_back);
+                Ok(())
+            }
+            Some(Frame::Recovered(recovered)) => self.recovered(recovered).await,
+            Some(Frame::ReconcileRequest(request)) => {
+                let links = Arc::clone(&self.links);
+                let (peer, outgoing) = (self.peer, self.outgoing.clone());
+                self.tasks.spawn(async move {
+                    let reply = reconcile::answer(&links, peer, request).await?;
+                    let _ = outgoing.send(frame(Frame::ReconcileReply(reply))).await;
+                    Ok(())
+                });
+                Ok(())
+            }
+            Some(Frame::ReconcileReply(reply)) => {
+                if let Some(waiting) = self.asked.remove(&reply.request) {
+                    let _ = waiting.send(reply);
+                }
+                Ok(())
+            }
+            Some(Frame::Close(close)) => Err(closed_by_peer(&close)),
+            Some(Frame::Open(_)) => Err(Refusal::new(RefusalCode::FrameUnexpected, "a second Open")),
+            // A later version's frame: its sender learns from our version range not to send it.
+            None => Err(Refusal::new(RefusalCode::FrameUnexpected, "a frame of an unknown kind")),
+        }
+    }
+
+    fn unchecked(epoch: u32, first: u64, entries: Vec<wire::Entry>, checkpoint: &[u8]) -> UncheckedBatch {
+        let entries = entries
+            .into_iter()
+            .map(|entry| {
+                let body = (!entry.erased && !entry.body.is_empty()).then_some(entry.body);
+                (RawEntry { header: entry.header, body }, entry.erased)
+            })
+            .collect();
+        UncheckedBatch { epoch, first, entries, checkpoint: checkpoint.to_vec() }
+    }
+
+    /// Checks a batch of `log` under a key of `signer` that `trusted` approves.
+    fn check(
+        &self,
+        log: LogId,
+        batch: UncheckedBatch,
+        signer: NodeId,
+        trusted: impl FnOnce(&SigningKey) -> Result<(), Refusal>,
+    ) -> Result<VerifiedBatch, Refusal> {
+        let note = Note::parse(&batch.checkpoint).map_err(note_refusal)?;
+        let key = self.links.keys.origin_key(signer, &note);
+        let key = key.ok_or_else(|| Refusal::new(RefusalCode::UnknownKey, format!("node={signer}")))?;
+        trusted(&key)?;
+        VerifiedBatch::check(self.links.suite, log, batch, |_| Ok(KnownKey { name: &key.name, key: &key.key }))
+    }
+
+    async fn batch(&mut self, batch: wire::Batch) -> Result<(), Refusal> {
+        let log = self.links.in_log(self.peer);
+        let batch = Self::unchecked(batch.epoch, batch.first, batch.entries, &batch.checkpoint);
+        let links = Arc::clone(&self.links);
+        let peer = self.peer;
+        let batch = self.check(log, batch, peer, |key| links.signing_key_trusted(peer, key))?;
+        let (reply, answer) = oneshot::channel();
+        self.links.committer.queue(Command::Receive { batch, reply }).await?;
+        self.wait_for(Pending::Batch(answer)).await
+    }
+
+    async fn cosigned(&mut self, cosigned: wire::Cosigned) -> Result<(), Refusal> {
+        let note = Note::parse(&cosigned.checkpoint).map_err(note_refusal)?;
+        let log = self.links.out_log(self.peer);
+        verify_cosigned(&self.links, log, &note)?;
+        if let Some(key) = self.links.keys.cosigner_key(self.peer, &note) {
+            self.links.signing_key_trusted(self.peer, &key)?;
+        }
+        let size = note.checkpoint().size;
+        let (reply, answer) = oneshot::channel();
+        self.links.committer.queue(Command::Receipt { peer: self.peer, note, reply }).await?;
+        self.wait_for(Pending::Receipt(size, answer)).await
+    }
+
+    async fn wait_for(&self, pending: Pending) -> Result<(), Refusal> {
+        self.pending.send(pending).await.map_err(|_| RefusalCode::Fenced.into())
+    }
+
+    /// Own entries that the peer gives back. Their checkpoint must bear our own signature, under any
+    /// key we ever had: trust does not decide here, memory does.
+    async fn recovered(&mut self, recovered: wire::Recovered) -> Result<(), Refusal> {
+        let Some(there) = self.recovering else {
+            return Err(Refusal::new(RefusalCode::FrameUnexpected, "nothing was asked back"));
+        };
+        let log = self.links.out_log(self.peer);
+        let mut here = None;
+        if !recovered.entries.is_empty() {
+            let batch =
+                Self::unchecked(recovered.epoch, recovered.first, recovered.entries, &recovered.checkpoint);
+            let note = Note::parse(&batch.checkpoint).map_err(note_refusal)?;
+            verify_cosigned(&self.links, log, &note)?;
+            let batch = self.check(log, batch, self.links.me, |_| Ok(()))?;
+            let size =
+                self.links.committer.ask_patiently(|reply| Command::Restore { batch, reply }).await?;
+            here = Some(size);
+        }
+        if here.is_some_and(|here| here >= there) {
+            tracing::info!(peer = %self.peer, size = there, "own entries recovered from the peer");
+            self.recovering = None;
+            self.contact().await?;
+            while let Some(batch) = self.held.pop_front() {
+                self.batch(batch).await?;
+            }
+        } else if recovered.last {
+            return Err(Refusal::new(RefusalCode::BadCheckpoint, "the peer holds less than it stated"));
+        }
+        Ok(())
+    }
+
+    async fn ask_totals(
+        &mut self,
+        mut request: wire::ReconcileRequest,
+        reply: oneshot::Sender<wire::ReconcileReply>,
+    ) -> Result<(), Refusal> {
+        self.next_request += 1;
+        request.request = self.next_request;
+        self.asked.retain(|_, waiting| !waiting.is_closed());
+        self.asked.insert(request.request, reply);
+        self.send(Frame::ReconcileRequest(request)).await;
+        Ok(())
+    }
+}
+
+/// Sends receipts in the order of their batches, each only when the committer says that it is durable.
+async fn answer(
+    mut answers: mpsc::Receiver<Pending>,
+    outgoing: mpsc::Sender<wire::Frame>,
+    receipted: watch::Sender<u64>,
+) -> Result<(), Refusal> {
+    while let Some(pending) = answers.recv().await {
+        match pending {
+            Pending::Batch(answer) => {
+                let note = answer.await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))?;
+                let cosigned = wire::Cosigned {
+                    epoch: note.checkpoint().log.epoch,
+                    checkpoint: bytes::Bytes::from(note.text()),
+                };
+                let _ = outgoing.send(frame(Frame::Cosigned(cosigned))).await;
+            }
+            Pending::Receipt(size, answer) => {
+                answer.await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))?;
+                receipted.send_modify(|receipted| *receipted = size.max(*receipted));
+            }
+        }
+    }
+    Ok(())
+}

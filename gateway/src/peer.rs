@@ -1,0 +1,34 @@
+//! The port to a partner: a stream of frames each way, and the standing of whoever is at its end.
+//! `transport` makes one from a TLS connection, a simulator from two queues.
+
+use crate::id::NodeId;
+use crate::refusal::Refusal;
+use futures_core::Stream;
+use proto::exchange::v1::Frame;
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Frames as they arrive; ends when the stream ends, with why where that is known.
+pub type Incoming = Pin<Box<dyn Stream<Item = Result<Frame, String>> + Send>>;
+
+/// Whether the peer's certificate is trusted at this moment. Asked for every frame.
+pub trait Standing: Send + Sync {
+    /// # Errors
+    /// [`crate::refusal::RefusalCode::NotTrusted`] with the reason's code.
+    fn check(&self) -> Result<(), Refusal>;
+}
+
+/// One authenticated stream to a peer.
+pub struct PeerStream {
+    /// Whom the certificate speaks for.
+    pub peer: NodeId,
+    /// Whether this node dialled.
+    pub dialled: bool,
+    /// Frames from the peer.
+    pub incoming: Incoming,
+    /// Frames to the peer; bounded.
+    pub outgoing: mpsc::Sender<Frame>,
+    /// The certificate's standing.
+    pub standing: Arc<dyn Standing>,
+}

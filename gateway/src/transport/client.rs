@@ -1,0 +1,138 @@
+//! The dialling side: one task per peer with an address, which keeps one link standing.
+
+use super::server::tell_refused_handshake;
+use super::standing::CertificateStanding;
+use super::tls::{Clock, TrustHandle};
+use super::{CONNECTION_WINDOW_BYTES, FRAMES_QUEUED_MAX, KEEPALIVE_SECONDS, STREAM_WINDOW_BYTES};
+use crate::id::NodeId;
+use crate::limits::{FRAME_BYTES_MAX, HANDSHAKE_MILLIS_MAX, REDIAL_MILLIS_MAX, REDIAL_MILLIS_MIN};
+use crate::link::{self, Links};
+use crate::peer::PeerStream;
+use crate::refusal::{Refusal, RefusalCode};
+use arc_swap::ArcSwap;
+use hyper_util::rt::TokioIo;
+use proto::exchange::v1::exchange_client::ExchangeClient;
+use rustls::ClientConfig;
+use rustls::pki_types::{CertificateDer, ServerName};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_rustls::TlsConnector;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Endpoint;
+
+/// Whom to dial, and as whom.
+pub struct Dial {
+    /// Who must answer.
+    pub peer: NodeId,
+    /// host:port.
+    pub address: String,
+    /// TLS, demanding that peer.
+    pub config: Arc<ArcSwap<ClientConfig>>,
+    /// Trust, as of the moment.
+    pub trust: TrustHandle,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// Dials whenever no link to the peer stands, with jittered pauses, until the task is dropped.
+pub async fn keep_dialling(links: Arc<Links>, dial: Dial) {
+    let mut changes = links.changes();
+    let mut pause = REDIAL_MILLIS_MIN;
+    // When both sides may dial, the lower node goes first: the other finds a link standing.
+    let patience = if links.me < dial.peer { 0 } else { 3 * REDIAL_MILLIS_MIN };
+    loop {
+        while links.is_live(dial.peer) {
+            pause = REDIAL_MILLIS_MIN;
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+        let mut jitter = [0; 2];
+        links.randomness.fill(&mut jitter);
+        let jittered = patience + pause / 2 + u64::from(u16::from_be_bytes(jitter)) % pause.max(1);
+        tokio::time::sleep(Duration::from_millis(jittered)).await;
+        if links.is_live(dial.peer) {
+            continue;
+        }
+        match connect(&dial).await {
+            Ok((connection, stream)) => {
+                if link::run(Arc::clone(&links), stream).await.is_ok() {
+                    pause = REDIAL_MILLIS_MIN;
+                }
+                drop(connection);
+            }
+            Err(refusal) => {
+                tracing::info!(peer = %dial.peer, address = dial.address, code = %refusal.code,
+                    detail = refusal.detail, "peer not reached");
+            }
+        }
+        pause = (pause * 2).min(REDIAL_MILLIS_MAX);
+    }
+}
+
+async fn connect(dial: &Dial) -> Result<(tonic::transport::Channel, PeerStream), Refusal> {
+    let unreached = |why: String| Refusal::new(RefusalCode::NotContacted, why);
+    let certificates: Arc<Mutex<Vec<CertificateDer<'static>>>> = Arc::default();
+    let endpoint = Endpoint::from_static("http://peer.tongban")
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .http2_keep_alive_interval(Duration::from_secs(KEEPALIVE_SECONDS))
+        .keep_alive_timeout(Duration::from_secs(KEEPALIVE_SECONDS))
+        .keep_alive_while_idle(true)
+        .connect_timeout(Duration::from_millis(HANDSHAKE_MILLIS_MAX));
+    let (address, config, seen) = (dial.address.clone(), dial.config.load_full(), Arc::clone(&certificates));
+    let connector = tower::service_fn(move |_| {
+        let (address, config, seen) = (address.clone(), Arc::clone(&config), Arc::clone(&seen));
+        async move {
+            let tcp = TcpStream::connect(&address).await?;
+            tcp.set_nodelay(true)?;
+            // The name is not used: who answers is judged by the SPIFFE id alone.
+            let name = ServerName::try_from("peer.tongban").expect("a constant DNS name");
+            let stream = TlsConnector::from(config).connect(name, tcp).await.inspect_err(|error| {
+                tell_refused_handshake(&address, error);
+            })?;
+            let (_, connection) = stream.get_ref();
+            let chain = connection.peer_certificates().unwrap_or_default();
+            *seen.lock().expect("no holder of the chain panics") =
+                chain.iter().cloned().map(CertificateDer::into_owned).collect();
+            Ok::<_, std::io::Error>(TokioIo::new(stream))
+        }
+    });
+    let channel =
+        endpoint.connect_with_connector(connector).await.map_err(|error| unreached(chain_text(&error)))?;
+    let chain = certificates.lock().expect("no holder of the chain panics").clone();
+    let (standing, peer) = CertificateStanding::new(chain, Arc::clone(&dial.trust), Arc::clone(&dial.clock))?;
+    if peer != dial.peer {
+        return Err(Refusal::new(RefusalCode::WrongNode, format!("certificate={peer}")));
+    }
+    let (outgoing, frames) = mpsc::channel(FRAMES_QUEUED_MAX);
+    let mut client = ExchangeClient::new(channel.clone())
+        .max_decoding_message_size(FRAME_BYTES_MAX)
+        .max_encoding_message_size(FRAME_BYTES_MAX);
+    let answered = client.link(ReceiverStream::new(frames)).await;
+    let incoming = answered.map_err(|status| unreached(status.to_string()))?.into_inner();
+    let incoming = incoming.map(|frame| frame.map_err(|status| status.to_string()));
+    let stream = PeerStream {
+        peer,
+        dialled: true,
+        incoming: Box::pin(incoming),
+        outgoing,
+        standing: Arc::new(standing),
+    };
+    Ok((channel, stream))
+}
+
+/// An error with its causes: tonic's own text says only "transport error".
+fn chain_text(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}

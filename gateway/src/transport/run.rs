@@ -1,0 +1,211 @@
+//! Connects a gateway to its partners: the listener, one dialling task per peer with an address, and
+//! the watch over certificate files, which swaps trust and TLS configuration while everything runs.
+
+use super::client::{Dial, keep_dialling};
+use super::server;
+use super::tls::{Clock, TlsError, TrustHandle, client_config, server_config};
+use crate::gateway::Gateway;
+use crate::id::NodeId;
+use crate::limits::TRUST_POLL_MILLIS;
+use crate::link::Links;
+use crate::refusal::RefusalCode;
+use arc_swap::ArcSwap;
+use certs::{Division, Identity, TrustStore};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// A partner, as configured.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Its node.
+    pub node: NodeId,
+    /// host:port to dial; absent: it dials us.
+    pub address: Option<String>,
+}
+
+/// What connects a node.
+pub struct Settings {
+    /// Where partners dial in; absent: this node only dials.
+    pub listener: Option<TcpListener>,
+    /// The partners.
+    pub peers: Vec<Peer>,
+    /// Certificate chain and key for TLS.
+    pub tls_chain: PathBuf,
+    /// The key.
+    pub tls_key: PathBuf,
+    /// The folder of the trust store.
+    pub trust_dir: PathBuf,
+    /// Trust, shared with the gateway.
+    pub trust: TrustHandle,
+}
+
+/// Why nothing was connected.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The TLS certificate or key cannot be read.
+    #[error("the TLS identity: {0}")]
+    Identity(#[from] certs::TrustError),
+    /// rustls does not take them.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A peer's division.
+    #[error("{0} is not a division code")]
+    Division(NodeId),
+}
+
+/// Everything that connects a node; dropping it disconnects.
+pub struct Connected {
+    tasks: JoinSet<()>,
+    links: Arc<Links>,
+    stop: watch::Sender<bool>,
+}
+
+impl Connected {
+    /// Tells partners good-bye and stops accepting.
+    pub async fn close(mut self) {
+        let _ = self.stop.send(true);
+        self.links.close_all(RefusalCode::Fenced);
+        self.tasks.abort_all();
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Starts listening and dialling.
+///
+/// # Errors
+/// When this node's own TLS identity cannot be used.
+pub fn connect(gateway: &Gateway, settings: Settings) -> Result<Connected, ConnectError> {
+    let clock = gateway.clock();
+    let clock: Clock = Arc::new(move || i64::try_from(clock.now().0).unwrap_or(i64::MAX));
+    let identity = Identity::load(&settings.tls_chain, &settings.tls_key)?;
+    let trust = settings.trust;
+    let links = gateway.links();
+    let (stop, stopped) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+
+    let server = Arc::new(ArcSwap::from_pointee(server_config(&identity, trust.clone(), clock.clone())?));
+    if let Some(listener) = settings.listener {
+        let mut stopped = stopped.clone();
+        let stop = async move {
+            let _ = stopped.wait_for(|stop| *stop).await;
+        };
+        let serving = server::serve(
+            listener,
+            Arc::clone(&server),
+            trust.clone(),
+            clock.clone(),
+            Arc::clone(&links),
+            stop,
+        );
+        tasks.spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "the listener for partners ended");
+            }
+        });
+    }
+    let mut clients = HashMap::new();
+    for peer in settings.peers {
+        let Some(address) = peer.address else { continue };
+        let division: Division = peer.node.as_str().parse().map_err(|_| ConnectError::Division(peer.node))?;
+        let config = client_config(&identity, trust.clone(), clock.clone(), division)?;
+        let config = Arc::new(ArcSwap::from_pointee(config));
+        clients.insert(division, Arc::clone(&config));
+        let dial =
+            Dial { peer: peer.node, address, config, trust: trust.clone(), clock: clock.clone() };
+        tasks.spawn(keep_dialling(Arc::clone(&links), dial));
+    }
+    let watch = Watch {
+        trust_dir: settings.trust_dir,
+        tls: (settings.tls_chain, settings.tls_key),
+        trust,
+        server,
+        clients,
+        clock,
+    };
+    tasks.spawn(watch.run());
+    Ok(Connected { tasks, links, stop })
+}
+
+/// Follows the files of trust and identity.
+struct Watch {
+    trust_dir: PathBuf,
+    tls: (PathBuf, PathBuf),
+    trust: TrustHandle,
+    server: Arc<ArcSwap<rustls::ServerConfig>>,
+    clients: HashMap<Division, Arc<ArcSwap<rustls::ClientConfig>>>,
+    clock: Clock,
+}
+
+/// What shows that files changed: each one's time of change and length.
+type Fingerprint = Vec<Option<(SystemTime, u64)>>;
+
+fn fingerprint<'a>(files: impl Iterator<Item = &'a Path>) -> Fingerprint {
+    files
+        .map(|file| {
+            let metadata = std::fs::metadata(file).ok()?;
+            Some((metadata.modified().ok()?, metadata.len()))
+        })
+        .collect()
+}
+
+impl Watch {
+    fn trust_files(&self) -> Fingerprint {
+        let listed = self.trust.load_full();
+        let own = self.trust_dir.join("trust.toml");
+        let files: Vec<&Path> =
+            listed.files().iter().map(PathBuf::as_path).chain([own.as_path()]).collect();
+        fingerprint(files.into_iter())
+    }
+
+    fn tls_files(&self) -> Fingerprint {
+        fingerprint([self.tls.0.as_path(), self.tls.1.as_path()].into_iter())
+    }
+
+    async fn run(self) {
+        let mut poll = tokio::time::interval(Duration::from_millis(TRUST_POLL_MILLIS));
+        let (mut trust_seen, mut tls_seen) = (self.trust_files(), self.tls_files());
+        loop {
+            poll.tick().await;
+            let now = self.trust_files();
+            if now != trust_seen {
+                // Bad new material keeps the last good; it is read again when it changes again.
+                match TrustStore::load(&self.trust_dir) {
+                    Ok(store) => {
+                        self.trust.store(Arc::new(store));
+                        tracing::info!("trust changed and is in force");
+                        trust_seen = self.trust_files();
+                    }
+                    Err(error) => {
+                        tracing::error!(code = error.code(), %error, advice = error.advice(false),
+                            "new trust files are refused; the last good ones stay in force");
+                        trust_seen = now;
+                    }
+                }
+            }
+            let now = self.tls_files();
+            if now != tls_seen {
+                tls_seen = now;
+                if let Err(error) = self.reload_identity() {
+                    tracing::error!(%error, "the new TLS identity is refused; the last good one stays in use");
+                }
+            }
+        }
+    }
+
+    fn reload_identity(&self) -> Result<(), ConnectError> {
+        let identity = Identity::load(&self.tls.0, &self.tls.1)?;
+        let server = server_config(&identity, self.trust.clone(), self.clock.clone())?;
+        for (division, config) in &self.clients {
+            let client = client_config(&identity, self.trust.clone(), self.clock.clone(), *division)?;
+            config.store(Arc::new(client));
+        }
+        self.server.store(Arc::new(server));
+        tracing::info!("the TLS identity changed and is in use for new connections");
+        Ok(())
+    }
+}

@@ -1,0 +1,180 @@
+//! The accept loop: each handshake in its own task with a timeout, the TLS configuration of the
+//! moment, and the verified peer handed to `link`.
+
+use super::standing::CertificateStanding;
+use super::tls::{Clock, TrustHandle, trust_error};
+use super::{CONNECTION_WINDOW_BYTES, FRAMES_QUEUED_MAX, KEEPALIVE_SECONDS, STREAM_WINDOW_BYTES};
+use crate::limits::{FRAME_BYTES_MAX, HANDSHAKE_MILLIS_MAX, HANDSHAKES_MAX};
+use crate::link::{self, Links};
+use crate::peer::PeerStream;
+use crate::refusal::Refusal;
+use arc_swap::ArcSwap;
+use proto::exchange::v1::Frame;
+use proto::exchange::v1::exchange_server::{Exchange, ExchangeServer};
+use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::server::Connected;
+use tonic::{Request, Response, Status, Streaming};
+
+/// Accepts peers until `stop` resolves.
+///
+/// # Errors
+/// When the listener fails for good.
+pub async fn serve(
+    listener: TcpListener,
+    config: Arc<ArcSwap<ServerConfig>>,
+    trust: TrustHandle,
+    clock: Clock,
+    links: Arc<Links>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
+    let (accepted, connections) = mpsc::channel(HANDSHAKES_MAX);
+    let accepting = tokio::spawn(accept(listener, config, accepted));
+    let service = ExchangeServer::new(Peers { links, trust, clock })
+        .max_decoding_message_size(FRAME_BYTES_MAX)
+        .max_encoding_message_size(FRAME_BYTES_MAX);
+    let served = tonic::transport::Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .http2_keepalive_interval(Some(Duration::from_secs(KEEPALIVE_SECONDS)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(KEEPALIVE_SECONDS)))
+        .max_concurrent_streams(16)
+        .add_service(service)
+        .serve_with_incoming_shutdown(ReceiverStream::new(connections), stop)
+        .await;
+    accepting.abort();
+    served
+}
+
+async fn accept(
+    listener: TcpListener,
+    config: Arc<ArcSwap<ServerConfig>>,
+    accepted: mpsc::Sender<io::Result<PeerConnection>>,
+) {
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    loop {
+        let (tcp, address) = match listener.accept().await {
+            Ok(connection) => connection,
+            Err(error) => {
+                // Out of file descriptors or the like: let others finish first.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else { return };
+        let acceptor = TlsAcceptor::from(config.load_full());
+        let accepted = accepted.clone();
+        tokio::spawn(async move {
+            let _ = tcp.set_nodelay(true);
+            let handshake =
+                tokio::time::timeout(Duration::from_millis(HANDSHAKE_MILLIS_MAX), acceptor.accept(tcp));
+            match handshake.await {
+                Ok(Ok(stream)) => {
+                    let _ = accepted.send(Ok(PeerConnection(stream))).await;
+                }
+                Ok(Err(error)) => tell_refused_handshake(&address.to_string(), &error),
+                Err(_) => tracing::info!(%address, "a handshake took too long"),
+            }
+            drop(permit);
+        });
+    }
+}
+
+/// Logs a failed handshake with the trust store's own code where it decided.
+pub(super) fn tell_refused_handshake(address: &str, error: &io::Error) {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match tls.and_then(trust_error) {
+        Some(trust) => tracing::warn!(address, code = trust.code(), reason = %trust,
+            advice = trust.advice(false), "peer refused in the handshake"),
+        None => tracing::info!(address, %error, "a handshake failed"),
+    }
+}
+
+/// A TLS connection whose peer showed a certificate.
+struct PeerConnection(TlsStream<TcpStream>);
+
+#[derive(Clone)]
+struct PeerCertificates(Arc<Vec<CertificateDer<'static>>>);
+
+impl Connected for PeerConnection {
+    type ConnectInfo = PeerCertificates;
+
+    fn connect_info(&self) -> PeerCertificates {
+        let (_, connection) = self.0.get_ref();
+        let chain = connection.peer_certificates().unwrap_or_default();
+        PeerCertificates(Arc::new(chain.iter().cloned().map(CertificateDer::into_owned).collect()))
+    }
+}
+
+impl AsyncRead for PeerConnection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for PeerConnection {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+struct Peers {
+    links: Arc<Links>,
+    trust: TrustHandle,
+    clock: Clock,
+}
+
+#[tonic::async_trait]
+impl Exchange for Peers {
+    type LinkStream = Pin<Box<dyn tokio_stream::Stream<Item = Result<Frame, Status>> + Send>>;
+
+    async fn link(&self, request: Request<Streaming<Frame>>) -> Result<Response<Self::LinkStream>, Status> {
+        let certificates = request.extensions().get::<PeerCertificates>().cloned();
+        let certificates = certificates.ok_or_else(|| Status::unauthenticated("no certificate"))?;
+        let chain = certificates.0.as_ref().clone();
+        let (standing, peer) =
+            CertificateStanding::new(chain, Arc::clone(&self.trust), Arc::clone(&self.clock))
+                .map_err(status)?;
+        let (outgoing, frames) = mpsc::channel(FRAMES_QUEUED_MAX);
+        let incoming = request.into_inner().map(|frame| frame.map_err(|status| status.to_string()));
+        let stream = PeerStream {
+            peer,
+            dialled: false,
+            incoming: Box::pin(incoming),
+            outgoing,
+            standing: Arc::new(standing),
+        };
+        // The stream of answers ends when the session drops its sender.
+        tokio::spawn(link::run(Arc::clone(&self.links), stream));
+        Ok(Response::new(Box::pin(ReceiverStream::new(frames).map(Ok))))
+    }
+}
+
+fn status(refusal: Refusal) -> Status {
+    Status::new((refusal.code.status() as i32).into(), format!("{}: {}", refusal.code, refusal.message(false)))
+}

@@ -1,0 +1,53 @@
+//! Whether a connected peer's TLS certificate is trusted at this moment.
+
+use super::tls::{Clock, TrustHandle, peer_identity};
+use crate::id::NodeId;
+use crate::link::not_trusted;
+use crate::peer::Standing;
+use crate::refusal::{Refusal, RefusalCode};
+use certs::Verified;
+use rustls::pki_types::CertificateDer;
+use std::sync::{Arc, Mutex};
+
+/// A certificate chain and the last verdict on it.
+pub(super) struct CertificateStanding {
+    chain: Vec<CertificateDer<'static>>,
+    trust: TrustHandle,
+    clock: Clock,
+    last: Mutex<Option<(usize, i64)>>,
+}
+
+impl CertificateStanding {
+    /// Judges the chain and says whom it speaks for.
+    pub(super) fn new(
+        chain: Vec<CertificateDer<'static>>,
+        trust: TrustHandle,
+        clock: Clock,
+    ) -> Result<(Self, NodeId), Refusal> {
+        let standing = Self { chain, trust, clock, last: Mutex::default() };
+        let verified = standing.judge()?;
+        let node = verified.id.division.as_str().parse();
+        let node = node.map_err(|_| Refusal::from(RefusalCode::WrongNode))?;
+        Ok((standing, node))
+    }
+
+    fn judge(&self) -> Result<Verified, Refusal> {
+        let store = Arc::as_ptr(&self.trust.load_full()) as usize;
+        let verified =
+            peer_identity(&self.chain, &self.trust, &self.clock).map_err(|error| not_trusted(&error))?;
+        *self.last.lock().expect("no holder of the verdict panics") = Some((store, verified.good_until_ms));
+        Ok(verified)
+    }
+}
+
+impl Standing for CertificateStanding {
+    fn check(&self) -> Result<(), Refusal> {
+        let store = Arc::as_ptr(&self.trust.load_full()) as usize;
+        let last = *self.last.lock().expect("no holder of the verdict panics");
+        // The same store gives the same answer until the verdict's own end.
+        if last.is_some_and(|(of, until)| of == store && (self.clock)() <= until) {
+            return Ok(());
+        }
+        self.judge().map(|_| ())
+    }
+}

@@ -1,0 +1,90 @@
+//! What keeps the demo from going on. A promise that does not hold is no error: it is a check that
+//! fails, and the demo goes on to the next.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Why the demo stopped before its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DemoError {
+    // -- the operator's to mend
+    /// `--keep` names a folder that holds something.
+    #[error("{}: is not empty; --keep needs a folder that is empty or does not exist yet", .0.display())]
+    KeepNotEmpty(PathBuf),
+    /// A file or folder cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Certificates cannot be issued.
+    #[error(transparent)]
+    Pki(#[from] devpki::PkiError),
+    /// Somebody pressed Ctrl-C, or ended the process.
+    #[error("interrupted")]
+    Interrupted,
+
+    // -- a node's
+    /// A node's process ended before it was ready.
+    #[error("node {node} ended before it was ready; the end of {}:\n{tail}", log.display())]
+    NodeEnded {
+        /// Its division code.
+        node: &'static str,
+        /// Where its log is.
+        log: PathBuf,
+        /// The log's last lines.
+        tail: String,
+    },
+    /// A node refused what it should have taken.
+    #[error("node {node} refused {what}: {code}: {message}")]
+    Refused {
+        /// Its division code.
+        node: &'static str,
+        /// The kind of message, or the call.
+        what: String,
+        /// The stable code.
+        code: String,
+        /// The node's words.
+        message: String,
+    },
+    /// Something that should happen did not happen in time.
+    #[error("waited {} s in vain: {what}", waited.as_secs())]
+    TooLate {
+        /// What should have happened.
+        what: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+
+    // -- ours
+    /// A part of this program broke its own rule.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl DemoError {
+    /// A file error at a path.
+    pub(super) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { path, source }
+    }
+}
+
+/// Waits for something with a deadline.
+///
+/// # Errors
+/// [`DemoError::TooLate`], or what the future ends with.
+pub(super) async fn within<T>(
+    limit: Duration,
+    what: &str,
+    future: impl Future<Output = Result<T, DemoError>>,
+) -> Result<T, DemoError> {
+    match tokio::time::timeout(limit, future).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(DemoError::TooLate { what: what.to_owned(), waited: limit }),
+    }
+}

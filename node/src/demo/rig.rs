@@ -1,0 +1,206 @@
+//! The two nodes: their folders, keys, configurations and processes. A node here is the same program
+//! as this one, run as `tongban serve`; whatever happens, both processes end with the demo.
+
+use super::error::{DemoError, within};
+use super::place::{Place, XIANNING, YUEYANG};
+use super::seam;
+use std::net::TcpListener;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// How long a node may take to be ready.
+const READY: Duration = Duration::from_secs(10);
+/// Lines of a log that an error shows.
+const TAIL_LINES: usize = 12;
+
+/// Both nodes.
+#[derive(Debug)]
+pub(super) struct Rig {
+    /// 岳阳's.
+    pub yueyang: Node,
+    /// 咸宁's.
+    pub xianning: Node,
+    folder: Folder,
+}
+
+impl Rig {
+    /// Issues certificates and writes both configurations, in `keep` or in a folder that goes away.
+    pub(super) fn build(keep: Option<&Path>, now_ms: i64) -> Result<Self, DemoError> {
+        let folder = Folder::make(keep)?;
+        let authorities = folder.path.join("authorities");
+        devpki::write(&authorities, &devpki::Plan::two_provinces(now_ms))?;
+        let (yueyang_port, xianning_port) = free_ports()?;
+        let node = |place: &'static Place, port, partner, partner_port| {
+            let home = folder.path.join(format!("{}-{}", place.code, place.en.to_lowercase()));
+            give_keys(&authorities, &home, place)?;
+            let config = seam::write_config(&home, place, port, partner, partner_port)?;
+            Ok::<_, DemoError>(Node { place, home, config, child: None })
+        };
+        Ok(Self {
+            yueyang: node(&YUEYANG, yueyang_port, &XIANNING, xianning_port)?,
+            xianning: node(&XIANNING, xianning_port, &YUEYANG, yueyang_port)?,
+            folder,
+        })
+    }
+
+    /// The folder that holds both nodes'.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder.path
+    }
+
+    /// Keeps the folder whatever `--keep` said: somebody has to look at the logs.
+    pub(super) fn keep_folder(&mut self) {
+        self.folder.temporary = false;
+    }
+
+    /// Whether the folder stays.
+    pub(super) fn folder_stays(&self) -> bool {
+        !self.folder.temporary
+    }
+
+    /// Ends both processes.
+    pub(super) async fn stop(&mut self) -> Result<(), DemoError> {
+        self.yueyang.kill().await?;
+        self.xianning.kill().await.map(drop)
+    }
+}
+
+/// One node: its folder and, while it runs, its process.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// The city.
+    pub place: &'static Place,
+    home: PathBuf,
+    config: PathBuf,
+    child: Option<Child>,
+}
+
+impl Node {
+    /// The local socket.
+    pub(super) fn socket(&self) -> PathBuf {
+        self.home.join("tongban.sock")
+    }
+
+    /// What this node trusts.
+    pub(super) fn trust(&self) -> PathBuf {
+        self.home.join("trust")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.home.join("node.log")
+    }
+
+    /// Starts the process and waits for its ready line; how long that took.
+    pub(super) async fn start(&mut self) -> Result<Duration, DemoError> {
+        let began = Instant::now();
+        let program = std::env::current_exe().map_err(DemoError::file(Path::new("tongban")))?;
+        let log = self.log();
+        let stderr = std::fs::File::options().create(true).append(true).open(&log).map_err(DemoError::file(&log))?;
+        let mut child = Command::new(&program)
+            .arg("serve")
+            .arg("--config")
+            .arg(&self.config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(DemoError::file(&program))?;
+        let Some(stdout) = child.stdout.take() else {
+            return Err(DemoError::Broken("a piped standard output is missing".into()));
+        };
+        let mut lines = BufReader::new(stdout).lines();
+        self.child = Some(child);
+        let ready = async {
+            while let Some(line) = lines.next_line().await.map_err(DemoError::file(&log))? {
+                if line.contains("ready") {
+                    return Ok(());
+                }
+            }
+            Err(DemoError::NodeEnded { node: self.place.code, tail: tail(&log), log: log.clone() })
+        };
+        within(READY, &format!("node {} to be ready", self.place.code), ready).await?;
+        // whatever it says later must not fill the pipe
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok(began.elapsed())
+    }
+
+    /// Kills the process with SIGKILL; the signal that it died of, `None` when it did not run.
+    pub(super) async fn kill(&mut self) -> Result<Option<i32>, DemoError> {
+        let Some(mut child) = self.child.take() else { return Ok(None) };
+        let log = self.log();
+        child.start_kill().map_err(DemoError::file(&log))?;
+        let status = child.wait().await.map_err(DemoError::file(&log))?;
+        Ok(status.signal())
+    }
+}
+
+/// A work folder; removed at the end when it is temporary.
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    temporary: bool,
+}
+
+impl Folder {
+    fn make(keep: Option<&Path>) -> Result<Self, DemoError> {
+        let temporary = keep.is_none();
+        let path = match keep {
+            Some(path) => std::path::absolute(path).map_err(DemoError::file(path))?,
+            None => std::env::temp_dir().join(format!("tongban-demo-{}", std::process::id())),
+        };
+        std::fs::create_dir_all(&path).map_err(DemoError::file(&path))?;
+        let mut entries = std::fs::read_dir(&path).map_err(DemoError::file(&path))?;
+        if entries.next().is_some() {
+            return Err(DemoError::KeepNotEmpty(path));
+        }
+        Ok(Self { path, temporary })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.temporary {
+            // a folder left in the temporary directory is no reason to fail
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// Two ports that are free now. Nothing else may take them before the nodes do; if something does, the
+/// node says so and the demo ends with its log.
+fn free_ports() -> Result<(u16, u16), DemoError> {
+    let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
+    let both = || {
+        let (one, other) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
+        Ok((port(&one)?, port(&other)?))
+    };
+    both().map_err(DemoError::file(Path::new("127.0.0.1")))
+}
+
+/// Copies what only this node has, and what it trusts, into its folder: no node reads another's.
+fn give_keys(authorities: &Path, home: &Path, place: &Place) -> Result<(), DemoError> {
+    copy_folder(&authorities.join("nodes").join(place.code), &home.join("keys"))?;
+    copy_folder(&authorities.join("trust"), &home.join("trust"))
+}
+
+/// Copies the files of a folder, their modes included.
+fn copy_folder(from: &Path, to: &Path) -> Result<(), DemoError> {
+    std::fs::create_dir_all(to).map_err(DemoError::file(to))?;
+    for entry in std::fs::read_dir(from).map_err(DemoError::file(from))? {
+        let entry = entry.map_err(DemoError::file(from))?;
+        std::fs::copy(entry.path(), to.join(entry.file_name())).map_err(DemoError::file(&entry.path()))?;
+    }
+    Ok(())
+}
+
+/// The last lines of a log.
+fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+}

@@ -1,0 +1,142 @@
+//! Before the first case: 咸宁 publishes how it does each of the items (一事一标准), and both nodes sign
+//! the same agreement about them.
+
+use super::catalogue::{self, Accord, ItemPlan};
+use super::desk::{Desk, PATIENCE};
+use super::error::{DemoError, within};
+use super::narrate::{Moment, Narrator};
+use super::seam;
+use gateway::id::{Digest, Kind};
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+/// Between two looks at a node's documents.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// What the two nodes have agreed on.
+#[derive(Debug, Clone, serde::Serialize)]
+pub(super) struct Treaty {
+    /// Standards that both nodes hold under the same digests.
+    pub standards: usize,
+    /// The agreement's digest, when it is in effect on both nodes.
+    pub agreement: Option<String>,
+}
+
+/// Publishes the standards and signs the agreement.
+pub(super) async fn conclude(
+    items: &[ItemPlan],
+    yueyang: &Desk,
+    xianning: &Desk,
+    narrator: &Narrator,
+) -> Result<Treaty, DemoError> {
+    publish_standards(items, xianning, narrator).await?;
+    let arrived = documents(yueyang, "standard", items.len());
+    let standards = within(PATIENCE, "the standards to arrive", arrived).await?;
+    let ours = within(PATIENCE, "the standards to be published", documents(xianning, "standard", items.len())).await?;
+    let agreed = standards.iter().filter(|standard| ours.contains(standard)).count();
+
+    let accord = Accord {
+        items: items
+            .iter()
+            .map(|plan| {
+                let found = standards.iter().find(|standard| standard.id.ends_with(plan.item.id));
+                let found = found.ok_or_else(|| {
+                    DemoError::Broken(format!("no standard for {} arrived", plan.item.id))
+                })?;
+                let digest = Digest::from_text(&found.digest)
+                    .map_err(|error| DemoError::Broken(error.to_string()))?;
+                Ok((plan.item.id, digest))
+            })
+            .collect::<Result<_, DemoError>>()?,
+    };
+    let text = seam::agreement(&accord)?;
+    sign(xianning, &text, items.len(), narrator).await?;
+    sign(yueyang, &text, items.len(), narrator).await?;
+    let here = within(PATIENCE, "the agreement to take effect", in_effect(yueyang)).await?;
+    let there = within(PATIENCE, "the agreement to take effect", in_effect(xianning)).await?;
+    let other = catalogue::items_of_another_mode(items);
+    narrator.tell(Moment::note(
+        format!(
+            "协议已由双方签署同一文本,即日生效;{} 项全部按异地代收代办办理(其中 {other} 项清单建议采用其他方式)",
+            items.len()
+        ),
+        format!(
+            "both signed the same bytes: the agreement is in effect. All {} items are done as 异地代收代办 here, though another mode is suggested for {other} of them",
+            items.len()
+        ),
+    ));
+    Ok(Treaty { standards: agreed, agreement: (here == there).then_some(here) })
+}
+
+async fn publish_standards(items: &[ItemPlan], desk: &Desk, narrator: &Narrator) -> Result<(), DemoError> {
+    let began = Instant::now();
+    let mut tasks: JoinSet<Result<u64, DemoError>> = JoinSet::new();
+    for plan in items {
+        let (desk, text) = (desk.clone(), seam::standard(plan)?);
+        let key = format!("standard/{}/1", plan.item.id);
+        tasks.spawn(async move {
+            let reply = desk.publish("standard", &key, &text).await?;
+            Ok(desk.receipt(&reply.message_id).await?.index)
+        });
+    }
+    let mut indexes = Vec::with_capacity(items.len());
+    while let Some(done) = tasks.join_next().await {
+        indexes.push(done.unwrap_or_else(|panic| Err(DemoError::Broken(panic.to_string())))?);
+    }
+    let (first, last) = (indexes.iter().min().copied().unwrap_or(0), indexes.iter().max().copied().unwrap_or(0));
+    narrator.tell(
+        Moment::message(desk.place, desk.partner, Kind::StandardPublish.name())
+            .index(first)
+            .to_index(last)
+            .took(began.elapsed())
+            .saying(format!("{} 项,一事一标准", items.len()), format!("{} items, one standard each", items.len())),
+    );
+    Ok(())
+}
+
+async fn sign(desk: &Desk, text: &[u8], items: usize, narrator: &Narrator) -> Result<(), DemoError> {
+    let began = Instant::now();
+    let reply = desk.publish("agreement", "agreement/1", text).await?;
+    let state = desk.receipt(&reply.message_id).await?;
+    narrator.tell(
+        Moment::message(desk.place, desk.partner, Kind::AgreementSign.name())
+            .index(state.index)
+            .took(began.elapsed())
+            .saying(format!("涵盖 {items} 项"), format!("covers {items} items")),
+    );
+    Ok(())
+}
+
+/// What identifies a document.
+#[derive(Debug, PartialEq, Eq)]
+struct Held {
+    id: String,
+    digest: String,
+}
+
+/// Waits until a node holds `count` documents of a type.
+async fn documents(desk: &Desk, kind: &str, count: usize) -> Result<Vec<Held>, DemoError> {
+    loop {
+        let documents = desk.documents().await?;
+        let held: Vec<_> = documents
+            .into_iter()
+            .filter(|document| document.r#type == kind)
+            .map(|document| Held { id: document.id, digest: document.digest })
+            .collect();
+        if held.len() >= count {
+            return Ok(held);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Waits until the agreement is in effect on a node; its digest.
+async fn in_effect(desk: &Desk) -> Result<String, DemoError> {
+    loop {
+        let documents = desk.documents().await?;
+        if let Some(document) = documents.into_iter().find(|d| d.r#type == "agreement" && d.effective) {
+            return Ok(document.digest);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
