@@ -202,7 +202,7 @@ pub async fn list(console: Console, mut clients: Clients, args: ListArgs) -> Res
         for case in &cases {
             table.row([
                 case.case_id.clone(),
-                catalogue::state(lang, &case.state).to_owned(),
+                catalogue::state(lang, &case.state),
                 if case.item_name.is_empty() { case.item.clone() } else { case.item_name.clone() },
                 case.receiving.clone(),
                 case.competent.clone(),

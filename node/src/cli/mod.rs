@@ -36,16 +36,16 @@ use crate::text::Lang;
 #[command(name = "tongban", version, propagate_version = true, disable_help_subcommand = true)]
 pub struct Cli {
     /// Language of messages; the locale decides when absent. 提示语言
-    #[arg(long, global = true, value_enum)]
+    #[arg(long, global = true, help_heading = "Common 通用", value_enum)]
     pub lang: Option<Lang>,
     /// One JSON document a line on stdout. 结果以 JSON 输出
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Common 通用")]
     pub json: bool,
     /// The node's configuration file. 节点配置文件
-    #[arg(long, global = true, value_name = "FILE", env = "TONGBAN_CONFIG")]
+    #[arg(long, global = true, help_heading = "Common 通用", value_name = "FILE", env = "TONGBAN_CONFIG")]
     pub config: Option<PathBuf>,
     /// The node's Unix socket, instead of the one in --config. 节点本地套接字
-    #[arg(long, global = true, value_name = "PATH", env = "TONGBAN_SOCKET")]
+    #[arg(long, global = true, help_heading = "Common 通用", value_name = "PATH", env = "TONGBAN_SOCKET")]
     pub socket: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]

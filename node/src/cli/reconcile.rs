@@ -136,7 +136,7 @@ fn text(lang: Lang, reply: &ReconcileRunReply) -> String {
     );
     for state in &reply.states {
         table.row([
-            catalogue::state(lang, &state.state).to_owned(),
+            catalogue::state(lang, &state.state),
             state.here.to_string(),
             state.there.to_string(),
             mark(state.here == state.there),

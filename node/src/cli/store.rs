@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use clap::Args;
+use gateway::gateway::JOURNAL_DIR;
 use gateway::store::JournalError;
 use gateway::store::journal::{After, Inspection, cut_after, inspect};
 use serde_json::json;
@@ -21,15 +22,12 @@ pub struct RepairArgs {
     pub apply: bool,
 }
 
-/// Where the journal lies in a node's data folder.
-pub const JOURNAL_FOLDER: &str = "journal";
-
 /// Runs the command.
 ///
 /// # Errors
 /// Exit code 8 when there is damage that was not repaired.
 pub fn repair(console: Console, config: &Path, args: &RepairArgs) -> Result<(), Failure> {
-    let journal = Config::load(config)?.data_dir.join(JOURNAL_FOLDER);
+    let journal = Config::load(config)?.data_dir.join(JOURNAL_DIR);
     repair_journal(console, &journal, args.apply)
 }
 

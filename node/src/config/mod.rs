@@ -48,8 +48,6 @@ pub struct Config {
     pub trust_dir: PathBuf,
     /// The partners, in the order of the file.
     pub peers: Vec<Peer>,
-    /// Bounds that an operator may lower.
-    pub limits: Limits,
     /// What the log looks like.
     pub log: Log,
 }
@@ -78,27 +76,6 @@ pub struct Peer {
     pub address: Option<String>,
     /// Whether this node dials it.
     pub dial: bool,
-}
-
-/// Bounds that an operator may lower, never raise: the defaults are what was tested.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Drafts that one channel holds before contact.
-    pub staged_drafts_max: usize,
-    /// Commands that wait for the committer.
-    pub committer_queue_max: usize,
-    /// Milliseconds of the longest pause before a peer is dialled again.
-    pub redial_millis_max: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            staged_drafts_max: limits::STAGED_DRAFTS_MAX,
-            committer_queue_max: limits::COMMITTER_QUEUE_MAX,
-            redial_millis_max: limits::REDIAL_MILLIS_MAX,
-        }
-    }
 }
 
 /// What the log on stderr looks like.
@@ -257,7 +234,6 @@ impl Check<'_> {
         let socket = self.socket(table.local.unwrap_or_default().socket);
         let identity = self.identity(table.identity.unwrap_or_default());
         let trust_dir = self.required_path("trust.dir", table.trust.unwrap_or_default().dir);
-        let limits = self.limits(table.limits.unwrap_or_default());
         let log = self.log(table.log.unwrap_or_default());
         let peers = self.peers(table.peer, node, matches!(peer_listener, Some(None)));
         Some(Config {
@@ -269,7 +245,6 @@ impl Check<'_> {
             identity: identity?,
             trust_dir: trust_dir?,
             peers,
-            limits,
             log,
         })
     }
@@ -469,48 +444,6 @@ impl Check<'_> {
             );
         }
         good
-    }
-
-    fn limits(&mut self, table: file::LimitsTable) -> Limits {
-        let standard = Limits::default();
-        Limits {
-            staged_drafts_max: self.bound(
-                "limits.staged_drafts_max",
-                table.staged_drafts_max,
-                1,
-                standard.staged_drafts_max as u64,
-            ) as usize,
-            committer_queue_max: self.bound(
-                "limits.committer_queue_max",
-                table.committer_queue_max,
-                1,
-                standard.committer_queue_max as u64,
-            ) as usize,
-            redial_millis_max: self.bound(
-                "limits.redial_millis_max",
-                table.redial_millis_max,
-                limits::REDIAL_MILLIS_MIN,
-                standard.redial_millis_max,
-            ),
-        }
-    }
-
-    /// A bound from `least` to `most`; `most` when it is not set or wrong.
-    fn bound(&mut self, setting: &str, value: Option<u64>, least: u64, most: u64) -> u64 {
-        match value {
-            None => most,
-            Some(value) if (least..=most).contains(&value) => value,
-            Some(value) => {
-                self.problem(
-                    setting,
-                    both!(
-                        "{value} 不在 {least} 至 {most} 之间。",
-                        "{value} is not between {least} and {most}."
-                    ),
-                );
-                most
-            }
-        }
     }
 
     fn log(&mut self, table: file::LogTable) -> Log {

@@ -47,7 +47,6 @@ fn the_good_file_is_good_and_paths_are_relative_to_it() {
         config.peers,
         [Peer { node: expected, address: Some("gw.example.cn:7443".into()), dial: true }]
     );
-    assert_eq!(config.limits, Limits::default());
     assert_eq!(config.log, Log { format: LogFormat::Text, level: tracing::Level::INFO });
 }
 
@@ -105,15 +104,6 @@ fn each_fact_that_is_wrong_is_refused_at_its_line() {
         }
         let found = problem(from, to);
         assert_eq!((found.setting.as_str(), found.line), (setting, line), "{from} → {to}: {found:?}");
-    }
-}
-
-#[test]
-fn bounds_may_be_lowered_and_not_raised() {
-    let with = |value: &str| parse(&format!("{GOOD}\n[limits]\nstaged_drafts_max = {value}\n"));
-    assert_eq!(with("10").unwrap().limits.staged_drafts_max, 10);
-    for value in ["0", "100001", "-1", "\"10\""] {
-        assert!(with(value).is_err(), "{value}");
     }
 }
 

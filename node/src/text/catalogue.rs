@@ -3,30 +3,18 @@
 //! Each is looked up by its stable name; a name that a newer node sent and this program does not know
 //! is shown as it is.
 
+use gateway::service::case::CaseState;
+
 use super::Lang;
 
 /// The name of a case's state, by its stable name.
-pub fn state(lang: Lang, name: &str) -> &str {
-    let (zh, en) = match name {
-        "received" => ("收件", "received"),
-        "forwarded" => ("已转递", "forwarded"),
-        "signed_for" => ("已签收", "signed for"),
-        "returned" => ("退件", "returned"),
-        "accepted" => ("受理", "accepted"),
-        "rejected" => ("不予受理", "rejected"),
-        "supplement_requested" => ("补正告知", "supplement requested"),
-        "supplement_lapsed" => ("补正不来", "supplement lapsed"),
-        "under_review" => ("审查中", "under review"),
-        "granted" => ("准予", "granted"),
-        "denied" => ("不予", "denied"),
-        "licence_issued" => ("制证", "licence issued"),
-        "in_delivery" => ("送达中", "in delivery"),
-        "delivered" => ("已送达", "delivered"),
-        "withdrawn" => ("撤回", "withdrawn"),
-        "closed" => ("办结", "closed"),
-        other => (other, other),
-    };
-    lang.pick(zh, en)
+pub fn state(lang: Lang, name: &str) -> String {
+    match (lang, CaseState::named(name)) {
+        // Not a state of the rules: the partner refused the case's forward.
+        (Lang::Zh, None) if name == "refused" => "对方拒收".to_owned(),
+        (Lang::Zh, Some(state)) => state.zh().to_owned(),
+        (Lang::Zh | Lang::En, _) => name.replace('_', " "),
+    }
 }
 
 /// The name of a kind of entry, by the name that stands in headers.
