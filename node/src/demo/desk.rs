@@ -273,7 +273,8 @@ impl Desk {
     pub(super) async fn reconcile(&self) -> Result<local::ReconcileRunReply, DemoError> {
         self.ask("Reconcile", || {
             let mut client = self.operator();
-            let request = local::ReconcileRunRequest { peer: self.partner.code.to_owned(), timeout_ms: 10_000 };
+            let request =
+                local::ReconcileRunRequest { peer: self.partner.code.to_owned(), timeout_ms: 10_000 };
             async move { client.reconcile(request).await }
         })
         .await
