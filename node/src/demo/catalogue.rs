@@ -8,7 +8,12 @@ use super::place::{Place, XIANNING, YUEYANG};
 use gateway::codes::item::{Item, Mode, ServiceObject};
 use gateway::codes::{CaseNumber, Date, Division, LicenceId, LicenceTypeCode, item, licence_id, mod3736};
 use gateway::id::{Digest, HashAlgorithm};
+use gateway::service::agreement::{
+    Agreement, Binding, IssuerScope, LicenceScope, RecognitionEffect, RecognitionRule,
+};
+use gateway::service::standard::{MaterialForm, Necessity, Standard, StandardMaterial};
 use gateway::time::UnixMillis;
+use gateway::wire::document::Document as _;
 use proto::exchange::v1 as wire;
 use std::collections::BTreeMap;
 
@@ -85,11 +90,11 @@ pub(super) fn items_of_another_mode(items: &[ItemPlan]) -> usize {
 /// What a grant of an item produces.
 fn result_type(item: &str) -> &'static str {
     match item {
-        "KST007" | "KST009" => "11100000MBT000046F001",            // 社会保障卡
+        "KST007" | "KST009" => "11100000MBT000046F001", // 社会保障卡
         "KST021" | "KST022" | "KST034" => "11100000000013127D001", // 居民身份证
-        "KST023" => "11100000MBT000011W002",                       // 机动车驾驶证
-        "KST024" => "11100000MBT000011W003",                       // 机动车行驶证
-        "KST027" => "11100000MBT000011W004",                       // 无犯罪记录证明
+        "KST023" => "11100000MBT000011W002",            // 机动车驾驶证
+        "KST024" => "11100000MBT000011W003",            // 机动车行驶证
+        "KST027" => "11100000MBT000011W004",            // 无犯罪记录证明
         "KST028" | "KST029" | "KST030" | "KST031" | "KST032" | "KST033" | "KST063" => "11100000MBT000011W001", // 居民户口簿
         "KST047" | "KST048" => BUSINESS_LICENCE,
         "KST051" => "11100000MBT0000625003", // 道路运输从业人员从业资格证
@@ -101,11 +106,61 @@ fn result_type(item: &str) -> &'static str {
     }
 }
 
-/// What the agreement says, with the digests of the standards that it pins.
-#[derive(Debug, Clone)]
-pub(super) struct Accord {
-    /// Item code and the text of its standard's digest.
-    pub items: Vec<(&'static str, Digest)>,
+/// The standard (一事一标准) of an item as 咸宁 publishes it, in effect since the first day of `year`.
+pub(super) fn standard(plan: &ItemPlan, year: i64) -> Result<Vec<u8>, DemoError> {
+    let item = plan.item;
+    let mut standard = Standard::for_item(item.id, item.name, XIANNING.node(), first_day(year)?);
+    standard.result_licence_type = Some(plan.result_type.to_owned());
+    standard.promised_working_days = PROMISED_WORKING_DAYS;
+    if plan.needs_business_licence() {
+        standard.materials.push(StandardMaterial {
+            code: MATERIAL_BUSINESS_LICENCE.to_owned(),
+            name: "营业执照".to_owned(),
+            necessity: Necessity::Required,
+            form: MaterialForm::Paper,
+            copies: 1,
+        });
+    }
+    match standard.lint().first() {
+        Some(finding) => Err(DemoError::Broken(format!("standard of {}: {finding}", item.id))),
+        None => Ok(standard.to_json()),
+    }
+}
+
+/// The agreement between the two nodes. `standards`: item code and digest of its standard.
+pub(super) fn agreement(standards: &[(&str, Digest)], year: i64) -> Result<Vec<u8>, DemoError> {
+    let (yueyang, xianning) = (YUEYANG.node(), XIANNING.node());
+    let mut agreement = Agreement::between("kst-430600-421200", [yueyang, xianning], first_day(year)?);
+    for (item, standard) in standards {
+        agreement = agreement.with_item(item, yueyang, xianning, *standard);
+    }
+    agreement.purposes.push(PURPOSE.to_owned());
+    agreement.licence_scopes.push(LicenceScope {
+        type_code: BUSINESS_LICENCE.to_owned(),
+        holder_of_data: yueyang,
+        fields: LICENCE_FIELDS.map(str::to_owned).to_vec(),
+        daily_quota: 1000,
+    });
+    agreement.recognition_rules.push(RecognitionRule {
+        id: RECOGNITION_RULE.to_owned(),
+        items: vec![STORY_ITEM.to_owned()],
+        material: MATERIAL_BUSINESS_LICENCE.to_owned(),
+        licence_type_codes: vec![BUSINESS_LICENCE.to_owned()],
+        issuers: vec![IssuerScope::Division("43".to_owned())],
+        max_age_days: None,
+        min_remaining_days: 30,
+        fields_required: LICENCE_FIELDS.map(str::to_owned).to_vec(),
+        binding: Binding::Applicant,
+        effect: RecognitionEffect::WaiveSubmission,
+    });
+    match agreement.lint().first() {
+        Some(finding) => Err(DemoError::Broken(format!("agreement: {finding}"))),
+        None => Ok(agreement.to_json()),
+    }
+}
+
+fn first_day(year: i64) -> Result<gateway::service::date::Date, DemoError> {
+    format!("{year:04}-01-01").parse().map_err(|error| DemoError::Broken(format!("year {year}: {error}")))
 }
 
 /// An applicant.
@@ -136,8 +191,12 @@ impl Applicant {
 }
 
 /// The company of the story.
-pub(super) static COMPANY: Applicant =
-    Applicant { kind: "2", name: "岳阳洞庭湖鲜餐饮有限公司(虚构)", id_type: "001", id_number: "91430600MAT000018P" };
+pub(super) static COMPANY: Applicant = Applicant {
+    kind: "2",
+    name: "岳阳洞庭湖鲜餐饮有限公司(虚构)",
+    id_type: "001",
+    id_number: "91430600MAT000018P",
+};
 /// Who came to the window for it.
 pub(super) static AGENT: Applicant =
     Applicant { kind: "1", name: "李某某", id_type: "111", id_number: "430602190001010012" };
@@ -151,7 +210,9 @@ static PEOPLE: [Applicant; 4] = [
 static COMPANIES: [Applicant; 3] = [
     Applicant { kind: "2", name: "测试甲有限公司", id_type: "001", id_number: "91430600MAT000018P" },
     Applicant { kind: "2", name: "测试乙有限公司", id_type: "001", id_number: "92360400MAT000034M" },
-    Applicant { kind: "2", name: "测试丙农民专业合作社", id_type: "001", id_number: "93430121MAT000042M" },
+    Applicant {
+        kind: "2", name: "测试丙农民专业合作社", id_type: "001", id_number: "93430121MAT000042M"
+    },
 ];
 
 /// The applicant of the load's case `number`: a person where the item serves persons, else a company.
@@ -284,6 +345,14 @@ mod tests {
             assert!(!licence.name.starts_with('（'), "{}: {}", plan.item.id, licence.name);
             assert_eq!(LicenceId::parse(&licence.id).map(|id| id.to_string()), Ok(licence.id));
         }
+    }
+
+    #[test]
+    fn standards_and_agreement_can_be_published() {
+        let digest = sha256(b"standard");
+        let standards: Vec<_> = items().iter().map(|plan| (plan.item.id, digest)).collect();
+        assert!(items().iter().all(|plan| standard(plan, 2026).is_ok()));
+        assert!(agreement(&standards, 2026).is_ok());
     }
 
     #[test]

@@ -6,12 +6,13 @@ use super::desk::Desk;
 use super::error::DemoError;
 use super::load::{LoadReport, Tally};
 use super::place::{Place, XIANNING, YUEYANG};
-use super::seam;
 use super::story::StoryReport;
 use super::treaty::Treaty;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use certs::TrustStore;
 use gateway::id::Kind;
+use gateway::proof;
 use gateway::refusal::RefusalCode;
 use proto::local::v1::{CaseView, ReconcileRunReply};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +46,13 @@ pub(super) struct Check {
 pub(super) struct Checks(pub Vec<Check>);
 
 impl Checks {
-    fn add(&mut self, name: &'static str, held: bool, zh: impl Into<String>, en: impl Into<String>) -> &mut Check {
+    fn add(
+        &mut self,
+        name: &'static str,
+        held: bool,
+        zh: impl Into<String>,
+        en: impl Into<String>,
+    ) -> &mut Check {
         self.0.push(Check { name, zh: zh.into(), en: en.into(), held, found: String::new() });
         self.0.last_mut().expect("one was just added")
     }
@@ -183,42 +190,83 @@ impl Checks {
                 }
             }
         }
+        let (sent, planned) = (report.messages, plan.messages() as u64);
+        if sent != planned {
+            doubled.push(format!("the channels gained {sent} entries for {planned} messages"));
+        }
         lost.append(&mut unfinished);
         let all = plan.cases().len();
         for (name, faults, zh, en) in [
-            ("nothing_lost", lost, format!("{all} 件办件两侧齐全,均已到终态"), format!("all {all} cases are on both nodes and ended as planned")),
-            ("nothing_doubled", doubled, "每一环节恰好生效一次".to_owned(), "each step took effect exactly once".to_owned()),
-            ("cases_equal_on_both_nodes", different, "每件办件在两节点完全一致".to_owned(), "both nodes remember every case alike".to_owned()),
-            ("nothing_refused", tally.refusals(), "负载中没有一条消息被拒绝".to_owned(), "no message of the load was refused".to_owned()),
+            (
+                "nothing_lost",
+                lost,
+                format!("{all} 件办件两侧齐全,均已到终态"),
+                format!("all {all} cases are on both nodes and ended as planned"),
+            ),
+            (
+                "nothing_doubled",
+                doubled,
+                "每一环节恰好生效一次".to_owned(),
+                "each step took effect exactly once".to_owned(),
+            ),
+            (
+                "cases_equal_on_both_nodes",
+                different,
+                "每件办件在两节点完全一致".to_owned(),
+                "both nodes remember every case alike".to_owned(),
+            ),
+            (
+                "nothing_refused",
+                tally.refusals(),
+                "负载中没有一条消息被拒绝".to_owned(),
+                "no message of the load was refused".to_owned(),
+            ),
         ] {
             self.add(name, faults.is_empty(), zh, en).found = shown(&faults);
         }
         Ok(())
     }
 
-    /// The proof and its forgery; the facts for the summary.
-    pub(super) fn proof(&mut self, bundle: &[u8], trust: &Path) -> ProofReport {
-        let verified = seam::verify_proof(bundle, trust);
+    /// The proof and its forgery, judged by what a folder of trust anchors says and by nothing else.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub(super) fn proof(
+        &mut self,
+        bundle: &[u8],
+        trust: &Path,
+        story: &StoryReport,
+    ) -> Result<ProofReport, DemoError> {
+        let anchors = TrustStore::load(trust)
+            .map_err(|error| DemoError::Broken(format!("{}: {error}", trust.display())))?;
+        let verified = proof::verify(bundle, &anchors);
+        let right = verified.as_ref().is_ok_and(|findings| {
+            findings.message_id.0[..] == story.grant[..] && findings.case_id.as_deref() == Some(&story.case)
+        });
         self.add(
             "proof_verified_offline",
-            verified.is_ok(),
+            right,
             "凭公钥离线验证证明通过",
             "the proof verifies offline with public keys alone",
         )
-        .found = verified.as_ref().err().cloned().unwrap_or_default();
-        let forged = forge(bundle).map(|forged| seam::verify_proof(&forged, trust));
-        let refused = match forged {
-            Some(Err(code)) => Some(code),
-            _ => None,
-        };
+        .found = verified.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        let forged = forge(bundle).map(|forged| proof::verify(&forged, &anchors));
+        let refused = forged.and_then(Result::err).map(|refusal| refusal.code.code());
         self.add(
             "forgery_refused",
             refused.is_some(),
             "改动一个比特即被识破",
             "one flipped bit is found out",
         )
-        .found = refused.clone().unwrap_or_default();
-        ProofReport { bytes: bundle.len(), verified: verified.is_ok(), forgery_refused_with: refused }
+        .found = refused.unwrap_or_default().to_owned();
+        let findings = verified.ok();
+        Ok(ProofReport {
+            bytes: bundle.len(),
+            verified: right,
+            forgery_refused_with: refused,
+            proven_zh: findings.as_ref().map(|findings| findings.lines(true)).unwrap_or_default(),
+            proven_en: findings.as_ref().map(|findings| findings.lines(false)).unwrap_or_default(),
+        })
     }
 
     /// 对账.
@@ -248,7 +296,11 @@ pub(super) struct ProofReport {
     /// Whether it verified.
     pub verified: bool,
     /// The code that the forged bundle was refused with.
-    pub forgery_refused_with: Option<String>,
+    pub forgery_refused_with: Option<&'static str>,
+    /// What it proves and what not, in Chinese.
+    pub proven_zh: Vec<String>,
+    /// The same in English.
+    pub proven_en: Vec<String>,
 }
 
 /// The same bundle with one bit of the header flipped; `None` when it has no header.

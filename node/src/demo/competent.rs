@@ -123,10 +123,9 @@ impl Competent {
         };
         Ok(match case.course {
             Course::Granted => std::iter::once(sign_for).chain(self.granted(case, entry)?).collect(),
-            Course::GrantedAfterSupplement => vec![
-                sign_for,
-                Submission::answer(entry, Kind::CaseSupplementRequest, &supplement_request()),
-            ],
+            Course::GrantedAfterSupplement => {
+                vec![sign_for, Submission::answer(entry, Kind::CaseSupplementRequest, &supplement_request())]
+            }
             Course::Denied => vec![
                 sign_for,
                 Submission::answer(entry, Kind::CaseAccept, &accept(&case.id)),

@@ -44,12 +44,32 @@ impl Course {
         use Kind::*;
         match self {
             Self::Granted => &[
-                CaseForward, CaseSignFor, CaseAccept, CaseReview, CaseGrant, CaseLicence, CaseDispatch,
-                CaseDeliver, CaseClose, CaseRate, CaseRate,
+                CaseForward,
+                CaseSignFor,
+                CaseAccept,
+                CaseReview,
+                CaseGrant,
+                CaseLicence,
+                CaseDispatch,
+                CaseDeliver,
+                CaseClose,
+                CaseRate,
+                CaseRate,
             ],
             Self::GrantedAfterSupplement => &[
-                CaseForward, CaseSignFor, CaseSupplementRequest, CaseSupplementSubmit, CaseAccept, CaseReview,
-                CaseGrant, CaseLicence, CaseDispatch, CaseDeliver, CaseClose, CaseRate, CaseRate,
+                CaseForward,
+                CaseSignFor,
+                CaseSupplementRequest,
+                CaseSupplementSubmit,
+                CaseAccept,
+                CaseReview,
+                CaseGrant,
+                CaseLicence,
+                CaseDispatch,
+                CaseDeliver,
+                CaseClose,
+                CaseRate,
+                CaseRate,
             ],
             Self::Denied => {
                 &[CaseForward, CaseSignFor, CaseAccept, CaseReview, CaseDeny, CaseClose, CaseRate, CaseRate]
@@ -99,7 +119,12 @@ impl Plan {
         let cases: Vec<_> = (0..cases)
             .map(|number| {
                 let id = catalogue::case_number(day, SERIAL_FIRST + number)?;
-                Ok(PlannedCase { number, id, item: number as usize % items.len(), course: Course::of(number) })
+                Ok(PlannedCase {
+                    number,
+                    id,
+                    item: number as usize % items.len(),
+                    course: Course::of(number),
+                })
             })
             .collect::<Result<_, DemoError>>()?;
         let by_id = cases.iter().enumerate().map(|(place, case)| (case.id.clone(), place)).collect();
@@ -163,7 +188,8 @@ mod tests {
 
     #[test]
     fn the_default_load_meets_every_item_in_every_course() {
-        let plan = Plan::new(71 * 20, Date::new(2026, 11, 23).unwrap(), UnixMillis(1_795_000_000_000)).unwrap();
+        let plan =
+            Plan::new(71 * 20, Date::new(2026, 11, 23).unwrap(), UnixMillis(1_795_000_000_000)).unwrap();
         let met: BTreeSet<_> = plan.cases().iter().map(|case| (case.item, case.course)).collect();
         assert_eq!(met.len(), 71 * 5, "71 and 20 have no common divisor");
         assert_eq!(plan.items_covered(), 71);

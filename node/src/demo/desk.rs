@@ -3,7 +3,7 @@
 
 use super::error::DemoError;
 use super::place::Place;
-use super::seam;
+use super::door;
 use gateway::id::Kind;
 use gateway::refusal::Status as RefusalStatus;
 use proto::local::v1 as local;
@@ -87,7 +87,7 @@ pub(super) struct Desk {
 impl Desk {
     /// A desk at a node's socket. It connects when it is used.
     pub(super) fn at(place: &'static Place, partner: &'static Place, socket: &Path) -> Self {
-        Self { place, partner, channel: seam::connect(socket) }
+        Self { place, partner, channel: door::connect(socket) }
     }
 
     fn business(&self) -> BusinessClient<Channel> {
@@ -273,7 +273,8 @@ impl Desk {
     pub(super) async fn reconcile(&self) -> Result<local::ReconcileRunReply, DemoError> {
         self.ask("Reconcile", || {
             let mut client = self.operator();
-            let request = local::ReconcileRunRequest { peer: self.partner.code.to_owned(), timeout_ms: 10_000 };
+            let request =
+                local::ReconcileRunRequest { peer: self.partner.code.to_owned(), timeout_ms: 10_000 };
             async move { client.reconcile(request).await }
         })
         .await
@@ -297,7 +298,7 @@ impl Desk {
                 Ok(reply) => return Ok(reply.into_inner()),
                 Err(status) => status,
             };
-            let code = seam::refusal(&status);
+            let code = door::refusal(&status);
             let again = code.is_none_or(|code| {
                 matches!(code.status(), RefusalStatus::Unavailable | RefusalStatus::ResourceExhausted)
             });

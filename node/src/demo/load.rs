@@ -87,7 +87,12 @@ impl Tally {
         let what = match Kind::named(&entry.kind) {
             Some(Kind::Refusal) => {
                 let code = <proto::exchange::v1::Refusal as prost::Message>::decode(entry.payload.clone());
-                format!("refusal {} #{} {}", entry.from, entry.index, code.map(|r| r.code).unwrap_or_default())
+                format!(
+                    "refusal {} #{} {}",
+                    entry.from,
+                    entry.index,
+                    code.map(|r| r.code).unwrap_or_default()
+                )
             }
             _ if !entry.verdict.is_empty() => {
                 format!("{} {} #{} {}", entry.kind, entry.from, entry.index, entry.verdict)
@@ -181,11 +186,17 @@ pub(super) async fn run(
     let third = all.div_ceil(3);
     narrator.tell(Moment::note(
         format!("{} 件办件,轮流办理 {} 个事项,同时在办至多 {OPEN_CASES} 件", all, plan.items_covered()),
-        format!("{all} cases, in turn through {} items, at most {OPEN_CASES} open at once", plan.items_covered()),
+        format!(
+            "{all} cases, in turn through {} items, at most {OPEN_CASES} open at once",
+            plan.items_covered()
+        ),
     ));
 
-    unless_a_driver_ends(&mut drivers, within(limit, "a third of the cases to end", tally.ended_reach(third)))
-        .await?;
+    unless_a_driver_ends(
+        &mut drivers,
+        within(limit, "a third of the cases to end", tally.ended_reach(third)),
+    )
+    .await?;
     let kill = kill_and_restart(tally, rig, yueyang, &mut drivers, narrator).await?;
 
     unless_a_driver_ends(&mut drivers, within(limit, "all cases to end", tally.ended_reach(all))).await?;
@@ -297,11 +308,18 @@ async fn kill_and_restart(
         }
         Ok(())
     };
-    unless_a_driver_ends(drivers, within(Duration::from_secs(20), "the first receipt after the kill", next_receipt))
-        .await?;
+    unless_a_driver_ends(
+        drivers,
+        within(Duration::from_secs(20), "the first receipt after the kill", next_receipt),
+    )
+    .await?;
     let receipt = killed.elapsed();
     narrator.tell(Moment::note(
-        format!("{} 恢复投递,杀死后 {:.0} ms 收到首个回执", channel(&YUEYANG, &XIANNING), receipt.as_secs_f64() * 1e3),
+        format!(
+            "{} 恢复投递,杀死后 {:.0} ms 收到首个回执",
+            channel(&YUEYANG, &XIANNING),
+            receipt.as_secs_f64() * 1e3
+        ),
         format!(
             "{} delivers again, the first receipt {:.0} ms after the kill",
             channel(&YUEYANG, &XIANNING),

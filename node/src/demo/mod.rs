@@ -19,7 +19,7 @@ mod load;
 mod narrate;
 mod place;
 mod rig;
-mod seam;
+mod door;
 mod story;
 mod summary;
 mod treaty;
@@ -119,7 +119,10 @@ async fn play(
     for place in [&YUEYANG, &XIANNING] {
         narrator.tell(Moment::note(
             format!("{} {}:信任域 {},自有密钥、信任与存储", place.zh, place.code, place.domain),
-            format!("{} {}: trust domain {}, its own keys, trust and store", place.en, place.code, place.domain),
+            format!(
+                "{} {}: trust domain {}, its own keys, trust and store",
+                place.en, place.code, place.domain
+            ),
         ));
     }
     for node in [&mut rig.yueyang, &mut rig.xianning] {
@@ -135,14 +138,18 @@ async fn play(
     let xianning = Desk::at(&XIANNING, &YUEYANG, &rig.xianning.socket());
     within(PATIENCE, "the two nodes to meet", met(&yueyang, &xianning)).await?;
     narrator.tell(Moment::note(
-        format!("双方以双向认证的 TLS 1.3 接通,{0} 与 {1} 可签发", channel(&YUEYANG, &XIANNING), channel(&XIANNING, &YUEYANG)),
+        format!(
+            "双方以双向认证的 TLS 1.3 接通,{0} 与 {1} 可签发",
+            channel(&YUEYANG, &XIANNING),
+            channel(&XIANNING, &YUEYANG)
+        ),
         "the two met over mutually authenticated TLS 1.3; both channels may be signed",
     ));
     durations.insert("start", millis(began.elapsed()));
 
     narrator.heading("二、标准与协议", "2. Standards and agreement");
     let began = Instant::now();
-    let treaty = treaty::conclude(plan.items(), &yueyang, &xianning, narrator).await?;
+    let treaty = treaty::conclude(plan.items(), now.date_in_china().0, &yueyang, &xianning, narrator).await?;
     checks.treaty(&treaty, plan.items().len());
     durations.insert("treaty", millis(began.elapsed()));
 
@@ -168,17 +175,17 @@ async fn play(
         format!("导出准予决定的证明,{} 字节", bundle.len()),
         format!("the proof of the grant is exported, {} bytes", bundle.len()),
     ));
-    let proof = checks.proof(&bundle, &rig.yueyang.trust());
+    let proof = checks.proof(&bundle, &rig.yueyang.trust(), &story)?;
     if proof.verified {
-        narrator.tell(Moment::note(
-            "仅凭公钥离线验证:通过(来源、位置、双方签名)",
-            "verified offline with public keys alone: origin, place, both signatures",
-        ));
+        narrator.tell(Moment::note("仅凭公钥离线验证,通过:", "verified offline with public keys alone:"));
+        for line in narrator.pick(&proof.proven_zh, &proof.proven_en) {
+            narrator.print(&format!("             {line}"));
+        }
     }
-    if let Some(code) = &proof.forgery_refused_with {
+    if let Some(code) = proof.forgery_refused_with {
         narrator.tell(Moment::note(
-            format!("改动报文头一个比特再验:拒绝 {code}"),
-            format!("with one bit of the header flipped: refused, {code}"),
+            format!("把报文头改动一个比特再验:拒绝,{code}"),
+            format!("the same with one bit of the header flipped: refused, {code}"),
         ));
     }
     durations.insert("proof", millis(began.elapsed()));

@@ -104,7 +104,7 @@ impl Moment {
     }
 
     /// Where the last of several stands.
-    pub(super) fn until_index(self, last: u64) -> Self {
+    pub(super) fn up_to(self, last: u64) -> Self {
         Self { last_index: Some(last), ..self }
     }
 
@@ -168,8 +168,8 @@ impl Narrator {
         self.began.elapsed()
     }
 
-    /// One of two texts, in the reader's language.
-    pub(super) fn pick<'a>(&self, zh: &'a str, en: &'a str) -> &'a str {
+    /// One of two that say the same, in the reader's language.
+    pub(super) fn pick<T>(&self, zh: T, en: T) -> T {
         if self.chinese { zh } else { en }
     }
 

@@ -3,7 +3,6 @@
 
 use super::error::{DemoError, within};
 use super::place::{Place, XIANNING, YUEYANG};
-use super::seam;
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -16,6 +15,8 @@ use tokio::process::{Child, Command};
 const READY: Duration = Duration::from_secs(10);
 /// Lines of a log that an error shows.
 const TAIL_LINES: usize = 12;
+/// The local socket in a node's folder.
+const SOCKET: &str = "tongban.sock";
 
 /// Both nodes.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ impl Rig {
         let node = |place: &'static Place, port, partner, partner_port| {
             let home = folder.path.join(format!("{}-{}", place.code, place.en.to_lowercase()));
             give_keys(&authorities, &home, place)?;
-            let config = seam::write_config(&home, place, port, partner, partner_port)?;
+            let config = write_config(&home, place, port, partner, partner_port)?;
             Ok::<_, DemoError>(Node { place, home, config, child: None })
         };
         Ok(Self {
@@ -82,7 +83,7 @@ pub(super) struct Node {
 impl Node {
     /// The local socket.
     pub(super) fn socket(&self) -> PathBuf {
-        self.home.join("tongban.sock")
+        self.home.join(SOCKET)
     }
 
     /// What this node trusts.
@@ -99,7 +100,8 @@ impl Node {
         let began = Instant::now();
         let program = std::env::current_exe().map_err(DemoError::file(Path::new("tongban")))?;
         let log = self.log();
-        let stderr = std::fs::File::options().create(true).append(true).open(&log).map_err(DemoError::file(&log))?;
+        let stderr =
+            std::fs::File::options().create(true).append(true).open(&log).map_err(DemoError::file(&log))?;
         let mut child = Command::new(&program)
             .arg("serve")
             .arg("--config")
@@ -186,6 +188,47 @@ fn free_ports() -> Result<(u16, u16), DemoError> {
 fn give_keys(authorities: &Path, home: &Path, place: &Place) -> Result<(), DemoError> {
     copy_folder(&authorities.join("nodes").join(place.code), &home.join("keys"))?;
     copy_folder(&authorities.join("trust"), &home.join("trust"))
+}
+
+/// Writes a node's configuration. 岳阳 dials: one link serves both directions.
+fn write_config(
+    home: &Path,
+    place: &Place,
+    port: u16,
+    partner: &Place,
+    partner_port: u16,
+) -> Result<PathBuf, DemoError> {
+    let Place { code, domain, .. } = place;
+    let (partner, dial) = (partner.code, *place == YUEYANG);
+    let text = format!(
+        r#"# {domain}, written by `tongban demo`
+node = "{code}"
+data_dir = "data"
+
+[peer_listener]
+address = "127.0.0.1:{port}"
+
+[local]
+socket = "{SOCKET}"
+
+[identity]
+tls_chain = "keys/tls.pem"
+tls_key = "keys/tls.key"
+signing_chain = "keys/signing.pem"
+signing_key = "keys/signing.key"
+
+[trust]
+dir = "trust"
+
+[[peer]]
+node = "{partner}"
+address = "127.0.0.1:{partner_port}"
+dial = {dial}
+"#
+    );
+    let file = home.join("tongban.toml");
+    std::fs::write(&file, text).map_err(DemoError::file(&file))?;
+    Ok(file)
 }
 
 /// Copies the files of a folder, their modes included.

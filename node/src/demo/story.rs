@@ -17,7 +17,7 @@ use gateway::time::UnixMillis;
 use prost::Message;
 use proto::exchange::v1 as wire;
 use proto::local::v1::InboxEntry;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tonic::Streaming;
 
 /// The story's serial; the load's begin higher.
@@ -172,10 +172,8 @@ impl Story<'_> {
         let (actor, other) = self.sides(by);
         let entry =
             other.hears(kind.name(), |entry| entry.kind == kind.name() && entry.case_id == case).await?;
-        let state = actor.desk.receipt(&entry.message_id).await?;
-        let took = Duration::from_millis(state.receipt_ms.saturating_sub(entry.created_ms));
-        let moment = Moment::message(actor.desk.place, other.desk.place, kind.name());
-        Ok((entry.clone(), moment.index(entry.index).took(took).automatic()))
+        let moment = Moment::message(actor.desk.place, other.desk.place, kind.name()).index(entry.index);
+        Ok((entry, moment.automatic()))
     }
 
     /// Offers the business licence and follows the gateways' conversation about it.
@@ -193,7 +191,9 @@ impl Story<'_> {
             deadline_ms: 0,
         };
         let request = Submission::new(Kind::RecognitionRequest, &self.case, &request);
-        self.step(By::Yueyang, request, ("以营业执照代替纸质材料", "the business licence instead of paper")).await?;
+        let began = Instant::now();
+        self.step(By::Yueyang, request, ("以营业执照代替纸质材料", "the business licence instead of paper"))
+            .await?;
         let (_, query) = self.automatic(By::Xianning, Kind::LicenceQuery).await?;
         self.narrator.tell(query.saying("向颁发地查证", "asks where it was issued"));
         let (_, attest) = self.automatic(By::Yueyang, Kind::LicenceAttest).await?;
@@ -202,6 +202,7 @@ impl Story<'_> {
         let decision = wire::RecognitionDecide::decode(entry.payload)
             .map_err(|error| DemoError::Broken(format!("recognition.decide: {error}")))?;
         let (outcome, reason) = (decision.outcome, decision.reason);
+        let moment = moment.took(began.elapsed());
         self.narrator.tell(if outcome == "recognised" {
             moment.saying(
                 format!("{reason} 认可,免交纸质营业执照"),
@@ -265,20 +266,27 @@ pub(super) async fn tell(
         .collect();
     let forward = window::application(plan.item, &case, &COMPANY, materials, now);
     let forward = Submission::new(Kind::CaseForward, &case, &forward);
-    let forwarded = story.step(By::Yueyang, forward, ("食品经营许可,属地咸宁", "a food licence, Xianning's to decide")).await?;
+    let forwarded = story
+        .step(By::Yueyang, forward, ("食品经营许可,属地咸宁", "a food licence, Xianning's to decide"))
+        .await?;
     let sign_for = Submission::answer(&forwarded, Kind::CaseSignFor, &competent::sign_for());
     story.step(By::Xianning, sign_for, ("业务签收", "taken on")).await?;
     let recognition = story.recognition(&licence).await?;
 
-    let grant = Submission::new(Kind::CaseGrant, &case, &competent::grant(&case)).step("case.grant.by-receiving");
+    let grant =
+        Submission::new(Kind::CaseGrant, &case, &competent::grant(&case)).step("case.grant.by-receiving");
     let own_grant_refused = story.attempt(By::Yueyang, grant).await?;
 
     let ask = Submission::answer(&forwarded, Kind::CaseSupplementRequest, &competent::supplement_request());
-    let asked = story.step(By::Xianning, ask, ("一次性告知:申请表缺一项", "once, completely: the form lacks an entry")).await?;
+    let asked = story
+        .step(By::Xianning, ask, ("一次性告知:申请表缺一项", "once, completely: the form lacks an entry"))
+        .await?;
     let supplement = Submission::answer(&asked, Kind::CaseSupplementSubmit, &window::supplement(&case));
-    let supplemented = story.step(By::Yueyang, supplement, ("申请人补齐", "the applicant completes it")).await?;
-    let again = Submission::answer(&supplemented, Kind::CaseSupplementRequest, &competent::supplement_request())
-        .step("case.supplement.request.again");
+    let supplemented =
+        story.step(By::Yueyang, supplement, ("申请人补齐", "the applicant completes it")).await?;
+    let again =
+        Submission::answer(&supplemented, Kind::CaseSupplementRequest, &competent::supplement_request())
+            .step("case.supplement.request.again");
     let second_supplement_refused = story.attempt(By::Xianning, again).await?;
 
     let accept = Submission::answer(&supplemented, Kind::CaseAccept, &competent::accept(&case));
@@ -293,9 +301,11 @@ pub(super) async fn tell(
     story.step(By::Xianning, issue, (plan.result_name, plan.result_name)).await?;
     narrator.tell(Moment::note(format!("  证照标识 {licence_id}"), format!("  licence id {licence_id}")));
     let dispatch = Submission::answer(&supplemented, Kind::CaseDispatch, &competent::dispatch());
-    let dispatched = story.step(By::Xianning, dispatch, ("由收件地窗口代发", "to be handed over at the window")).await?;
+    let dispatched =
+        story.step(By::Xianning, dispatch, ("由收件地窗口代发", "to be handed over at the window")).await?;
     let deliver = Submission::answer(&dispatched, Kind::CaseDeliver, &window::delivery(&dispatched));
-    let delivered = story.step(By::Yueyang, deliver, ("岳阳窗口交到申请人手中", "handed over in Yueyang")).await?;
+    let delivered =
+        story.step(By::Yueyang, deliver, ("岳阳窗口交到申请人手中", "handed over in Yueyang")).await?;
     let close = Submission::answer(&delivered, Kind::CaseClose, &competent::close_with_licence());
     let closed = story.step(By::Xianning, close, ("出证办结", "closed with a licence")).await?;
     for (stage, step, words) in [

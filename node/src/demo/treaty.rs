@@ -1,11 +1,10 @@
 //! Before the first case: 咸宁 publishes how it does each of the items (一事一标准), and both nodes sign
 //! the same agreement about them.
 
-use super::catalogue::{self, Accord, ItemPlan};
+use super::catalogue::{self, ItemPlan};
 use super::desk::{Desk, PATIENCE};
 use super::error::{DemoError, within};
 use super::narrate::{Moment, Narrator};
-use super::seam;
 use gateway::id::{Digest, Kind};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -25,31 +24,30 @@ pub(super) struct Treaty {
 /// Publishes the standards and signs the agreement.
 pub(super) async fn conclude(
     items: &[ItemPlan],
+    year: i64,
     yueyang: &Desk,
     xianning: &Desk,
     narrator: &Narrator,
 ) -> Result<Treaty, DemoError> {
-    publish_standards(items, xianning, narrator).await?;
+    publish_standards(items, year, xianning, narrator).await?;
     let arrived = documents(yueyang, "standard", items.len());
     let standards = within(PATIENCE, "the standards to arrive", arrived).await?;
-    let ours = within(PATIENCE, "the standards to be published", documents(xianning, "standard", items.len())).await?;
+    let ours =
+        within(PATIENCE, "the standards to be published", documents(xianning, "standard", items.len()))
+            .await?;
     let agreed = standards.iter().filter(|standard| ours.contains(standard)).count();
 
-    let accord = Accord {
-        items: items
-            .iter()
-            .map(|plan| {
-                let found = standards.iter().find(|standard| standard.id.ends_with(plan.item.id));
-                let found = found.ok_or_else(|| {
-                    DemoError::Broken(format!("no standard for {} arrived", plan.item.id))
-                })?;
-                let digest = Digest::from_text(&found.digest)
-                    .map_err(|error| DemoError::Broken(error.to_string()))?;
-                Ok((plan.item.id, digest))
-            })
-            .collect::<Result<_, DemoError>>()?,
-    };
-    let text = seam::agreement(&accord)?;
+    let pinned = items
+        .iter()
+        .map(|plan| {
+            let found = standards.iter().find(|standard| standard.id.ends_with(plan.item.id));
+            let digest = found.and_then(|found| Digest::from_text(&found.digest).ok());
+            let digest =
+                digest.ok_or_else(|| DemoError::Broken(format!("no standard of {}", plan.item.id)))?;
+            Ok((plan.item.id, digest))
+        })
+        .collect::<Result<Vec<_>, DemoError>>()?;
+    let text = catalogue::agreement(&pinned, year)?;
     sign(xianning, &text, items.len(), narrator).await?;
     sign(yueyang, &text, items.len(), narrator).await?;
     let here = within(PATIENCE, "the agreement to take effect", in_effect(yueyang)).await?;
@@ -68,11 +66,16 @@ pub(super) async fn conclude(
     Ok(Treaty { standards: agreed, agreement: (here == there).then_some(here) })
 }
 
-async fn publish_standards(items: &[ItemPlan], desk: &Desk, narrator: &Narrator) -> Result<(), DemoError> {
+async fn publish_standards(
+    items: &[ItemPlan],
+    year: i64,
+    desk: &Desk,
+    narrator: &Narrator,
+) -> Result<(), DemoError> {
     let began = Instant::now();
     let mut tasks: JoinSet<Result<u64, DemoError>> = JoinSet::new();
     for plan in items {
-        let (desk, text) = (desk.clone(), seam::standard(plan)?);
+        let (desk, text) = (desk.clone(), catalogue::standard(plan, year)?);
         let key = format!("standard/{}/1", plan.item.id);
         tasks.spawn(async move {
             let reply = desk.publish("standard", &key, &text).await?;
@@ -83,13 +86,17 @@ async fn publish_standards(items: &[ItemPlan], desk: &Desk, narrator: &Narrator)
     while let Some(done) = tasks.join_next().await {
         indexes.push(done.unwrap_or_else(|panic| Err(DemoError::Broken(panic.to_string())))?);
     }
-    let (first, last) = (indexes.iter().min().copied().unwrap_or(0), indexes.iter().max().copied().unwrap_or(0));
+    let (first, last) =
+        (indexes.iter().min().copied().unwrap_or(0), indexes.iter().max().copied().unwrap_or(0));
     narrator.tell(
         Moment::message(desk.place, desk.partner, Kind::StandardPublish.name())
             .index(first)
-            .until_index(last)
+            .up_to(last)
             .took(began.elapsed())
-            .saying(format!("{} 项,一事一标准", items.len()), format!("{} items, one standard each", items.len())),
+            .saying(
+                format!("{} 项,一事一标准", items.len()),
+                format!("{} items, one standard each", items.len()),
+            ),
     );
     Ok(())
 }

@@ -97,7 +97,8 @@ impl Clerk for Window {
             }
             Some(Kind::CaseDispatch) => vec![Submission::answer(entry, Kind::CaseDeliver, &delivery(entry))],
             Some(Kind::CaseClose) => vec![
-                Submission::answer(entry, Kind::CaseRate, &rating(level, "receiving")).step("case.rate.receiving"),
+                Submission::answer(entry, Kind::CaseRate, &rating(level, "receiving"))
+                    .step("case.rate.receiving"),
                 Submission::answer(entry, Kind::CaseRate, &rating(4 - level, "competent"))
                     .step("case.rate.competent"),
             ],
