@@ -145,8 +145,8 @@ refusals! {
         "双方没有涵盖此消息的协议;请先签署协议。",
         "No agreement between the two nodes covers this message; sign one first.";
     AgreementNotEffective = "agreement.not_effective", Operator, FailedPrecondition,
-        "协议尚未由双方签署同一文本,或不在有效期内;请核对 agreement show。",
-        "The agreement is not signed by both over the same bytes, or is outside its term; see `agreement show`.";
+        "协议尚未由双方签署同一文本,或不在有效期内;请用 tongban document list 核对。",
+        "The agreement is not signed by both over the same bytes, or is outside its term; see `tongban document list`.";
     AgreementSuspended = "agreement.suspended", Operator, FailedPrecondition,
         "协议已中止;恢复后方可继续。",
         "The agreement is suspended; it must be resumed first.";
@@ -169,8 +169,8 @@ refusals! {
         "文书签名无效或签署人不是通道发送方;请重新签署。",
         "The document's signature is invalid or not the channel sender's; sign it again.";
     DocumentMalformed = "document.malformed", Peer, InvalidArgument,
-        "文书内容不合格式;请用 standard check 或 agreement check 核对。",
-        "The document does not follow its format; check it before publishing.";
+        "文书内容不合格式;请按所指位置更正后重新发布。",
+        "The document does not follow its format; correct the place named and publish it again.";
 
     // -- case
     CaseUnknown = "case.unknown", Peer, NotFound,
