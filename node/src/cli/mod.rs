@@ -15,6 +15,8 @@ pub mod licence;
 pub mod pki;
 pub mod proof;
 pub mod reconcile;
+#[cfg(test)]
+mod samples;
 pub mod status;
 pub mod store;
 
