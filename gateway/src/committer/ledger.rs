@@ -318,7 +318,7 @@ impl Ledger {
         self.row(Table::Message, rows::message(channel, id))
     }
 
-    /// The message that a submitter's key stands for.
+    /// The code with which this node refused a message of `channel`, when it did.
     pub fn refused_here(&self, channel: ChannelId, id: MessageId) -> Option<RefusalCode> {
         let code = self.get(Table::Request, rows::refused_here(channel, id))?;
         RefusalCode::with_code(std::str::from_utf8(&code).ok()?)
@@ -1097,7 +1097,7 @@ impl Ledger {
         }
     }
 
-    /// Drops waiting drafts whose messages stand in the log already: called after each replayed append.
+    /// Drops waiting drafts whose messages stand in the log already: called once, after a replay.
     pub fn settle_staged(&mut self) {
         let peers: Vec<NodeId> = self.out.keys().copied().collect();
         for peer in peers {

@@ -820,7 +820,7 @@ pub(crate) fn alias_id(secret: &[u8; 32], to: NodeId, alias: &str) -> MessageId 
     MessageId(id)
 }
 
-/// Judgement counts whole seconds, as cosignatures do, so that judging again gives the same.
+/// Judgement counts whole seconds: its instant is the one that the cosignature shows (WIRE.md §10.3).
 fn seconds(now: UnixMillis) -> UnixMillis {
     UnixMillis(now.0 / 1000 * 1000)
 }
