@@ -224,7 +224,8 @@ fn case_json(case: &CaseView) -> Value {
                 "from": step.from,
                 "index": step.index,
                 "created_ms": step.created_ms,
-                "message_id": message_id(&step.message_id).map(|id| id.to_string()).unwrap_or_default(),
+                // A local step is no message.
+                "message_id": message_id(&step.message_id).ok().filter(|_| !step.local).map(|id| id.to_string()),
                 "note": step.note,
                 "local": step.local,
             })

@@ -200,6 +200,8 @@ pub enum ConfigCommand {
 pub enum PkiCommand {
     /// Write authorities, certificates and ready-to-run configurations into a new folder. 生成试点证书与配置
     Dev(pki::DevArgs),
+    /// Issue to one more node of a folder that `pki dev` made. 为新节点签发证书
+    Join(pki::JoinArgs),
 }
 
 /// `tongban store …`
@@ -277,6 +279,7 @@ fn dispatch(console: Console, node: &Node, command: Command) -> Result<ExitCode,
         Command::Codes(CodesCommand::Check(args)) => codes::check(&args)?,
         Command::Config(ConfigCommand::Check(args)) => check::check(console, &args)?,
         Command::Pki(PkiCommand::Dev(args)) => pki::dev(console, &args)?,
+        Command::Pki(PkiCommand::Join(args)) => pki::join(console, &args)?,
         Command::Store(StoreCommand::Repair(args)) => store::repair(console, node.config_file()?, &args)?,
         Command::Demo(args) => return demo(console, &args),
     }
@@ -285,15 +288,16 @@ fn dispatch(console: Console, node: &Node, command: Command) -> Result<ExitCode,
 
 /// Runs the demo: 0 only if every promise held.
 fn demo(console: Console, args: &crate::demo::DemoArgs) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::system(both!("起不了运行时:{error}", "cannot start the runtime: {error}")))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        Failure::system(both!("起不了运行时:{error}", "cannot start the runtime: {error}"))
+    })?;
     let chinese = console.lang == crate::text::Lang::Zh;
     match runtime.block_on(crate::demo::run(args, chinese, console.json)) {
         Ok(true) => Ok(ExitCode::SUCCESS),
         Ok(false) => Ok(ExitCode::FAILURE),
-        Err(error) => Err(Failure::ours(both!("演示未能完成:{error}", "the demo did not come to its end: {error}"))),
+        Err(error) => {
+            Err(Failure::ours(both!("演示未能完成:{error}", "the demo did not come to its end: {error}")))
+        }
     }
 }
 
@@ -410,6 +414,7 @@ mod tests {
             "tongban codes check --file codes.csv",
             "tongban config check node.toml",
             "tongban pki dev out --node 430600 --node 421200",
+            "tongban pki join out --node 430100 --port 27432",
             "tongban store repair --config node.toml --apply",
         ] {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {

@@ -29,6 +29,19 @@ pub struct DevArgs {
     pub first_port: u16,
 }
 
+/// `tongban pki join`
+#[derive(Debug, Args)]
+pub struct JoinArgs {
+    /// A folder that `pki dev` made. `pki dev` 生成的目录
+    pub dir: PathBuf,
+    /// The new node, by division; its province must be there. 新节点区划代码
+    #[arg(long, value_name = "DIVISION")]
+    pub node: NodeId,
+    /// Loopback port of the new node. 新节点的本机端口
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: u16,
+}
+
 /// The trust domain of a province in a pilot, by the first two digits of its divisions.
 const DOMAINS: [(&str, &str); 31] = [
     ("11", "beijing"),
@@ -106,6 +119,32 @@ pub fn dev(console: Console, args: &DevArgs) -> Result<(), Failure> {
     })
 }
 
+/// Issues certificates to one more node of a province, with a configuration without peers.
+///
+/// # Errors
+/// When there is no such folder or province, or the node is there already.
+pub fn join(console: Console, args: &JoinArgs) -> Result<(), Failure> {
+    let dir = std::path::absolute(&args.dir).unwrap_or_else(|_| args.dir.clone());
+    let domain = domain_of(args.node);
+    devpki::join(&dir, &domain, &NodePlan::new(args.node.as_str()), now_ms()).map_err(refused)?;
+    let file = dir.join("nodes").join(args.node.as_str()).join("tongban.toml");
+    let text = config_text(args.node, &[args.node], &BTreeMap::from([(args.node, args.port)]));
+    write_new(&file, &text)?;
+    Config::parse(&file, &text)?;
+    let (node, address) = (args.node, format!("127.0.0.1:{}", args.port));
+    let document = json!({"node": node.as_str(), "config": file.display().to_string(), "address": address});
+    console.result(&document, |lang| {
+        let file = file.display();
+        lang.pick(
+            format!("{file}\n{node} 的证书与配置已生成。请在双方配置中互相登记 [[peer]]({address}),然后启动。"),
+            format!(
+                "{file}\n{node} has its certificates and a configuration. List it and its partners as [[peer]] \
+                 of each other ({address}), then start it."
+            ),
+        )
+    })
+}
+
 fn ports(nodes: &[NodeId], first: u16) -> Result<BTreeMap<NodeId, u16>, Failure> {
     let mut ports = BTreeMap::new();
     for (index, node) in nodes.iter().enumerate() {
@@ -124,6 +163,17 @@ fn ports(nodes: &[NodeId], first: u16) -> Result<BTreeMap<NodeId, u16>, Failure>
     Ok(ports)
 }
 
+fn domain_of(node: NodeId) -> String {
+    domain_of_prefix(&node.as_str()[..2])
+}
+
+fn domain_of_prefix(prefix: &str) -> String {
+    match DOMAINS.iter().find(|(known, _)| *known == prefix) {
+        Some((_, name)) => format!("{name}.tongban"),
+        None => format!("province-{prefix}.tongban"),
+    }
+}
+
 fn plan(nodes: &[NodeId], now_ms: i64) -> Plan {
     let mut provinces: BTreeMap<&str, Vec<NodePlan>> = BTreeMap::new();
     for node in nodes {
@@ -132,10 +182,7 @@ fn plan(nodes: &[NodeId], now_ms: i64) -> Plan {
     let provinces = provinces
         .into_iter()
         .map(|(prefix, nodes)| ProvincePlan {
-            domain: match DOMAINS.iter().find(|(known, _)| *known == prefix) {
-                Some((_, name)) => format!("{name}.tongban"),
-                None => format!("province-{prefix}.tongban"),
-            },
+            domain: domain_of_prefix(prefix),
             prefixes: vec![prefix.to_owned()],
             nodes,
         })
@@ -226,6 +273,19 @@ mod tests {
         }
         assert_eq!(dialled, 3, "one dials in each pair");
         assert_eq!(dev(QUIET, &args(&[])).unwrap_err().exit, 3, "a folder is never overwritten");
+    }
+
+    #[test]
+    fn a_node_joins_a_province_that_is_there_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("pki");
+        dev(QUIET, &DevArgs { dir: dir.clone(), nodes: Vec::new(), first_port: 27_430 }).unwrap();
+        let args = |node: &str| JoinArgs { dir: dir.clone(), node: node.parse().unwrap(), port: 27_440 };
+        join(QUIET, &args("430100")).unwrap();
+        let config = Config::load(&dir.join("nodes/430100/tongban.toml")).unwrap();
+        Material::load(&config, now_ms()).unwrap();
+        assert!(join(QUIET, &args("430100")).is_err(), "once");
+        assert!(join(QUIET, &args("360100")).is_err(), "no authority of Jiangxi is there");
     }
 
     #[test]

@@ -103,7 +103,8 @@ pub fn case_view(entry: CaseEntry) -> pb::CaseView {
     let state = if refused.is_some() { "refused".to_owned() } else { case.state.name().to_owned() };
     let holder = case.holder().filter(|_| refused.is_none());
     let text = |digest: Option<Digest>| digest.map_or_else(String::new, Digest::to_text);
-    let rating = |level: Option<gateway::service::rating::Level>| level.map_or(0, |level| u32::from(level.number()));
+    let rating =
+        |level: Option<gateway::service::rating::Level>| level.map_or(0, |level| u32::from(level.number()));
     pb::CaseView {
         case_id: id.as_str().to_owned(),
         state,
@@ -132,7 +133,8 @@ pub fn case_view(entry: CaseEntry) -> pb::CaseView {
         rating_receiving: rating(case.rating_receiving),
         rating_competent: rating(case.rating_competent),
         withdrawal_asked: case.withdrawal_asked,
-        item_name: gateway::codes::item::item(&case.item).map_or_else(String::new, |item| item.name.to_owned()),
+        item_name: gateway::codes::item::item(&case.item)
+            .map_or_else(String::new, |item| item.name.to_owned()),
     }
 }
 
@@ -143,8 +145,9 @@ impl Business for BusinessService {
         if request.idempotency_key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
             return Err(invalid(format!("idempotency_key: over {IDEMPOTENCY_KEY_BYTES_MAX} bytes")));
         }
-        let kind = Kind::named(&request.kind)
-            .ok_or_else(|| to_status(&Refusal::new(RefusalCode::UnknownKind, format!("kind={}", request.kind))))?;
+        let kind = Kind::named(&request.kind).ok_or_else(|| {
+            to_status(&Refusal::new(RefusalCode::UnknownKind, format!("kind={}", request.kind)))
+        })?;
         // Documents are signed by the node, refusals written by it: nobody submits their bytes.
         if kind.is_control() {
             return Err(invalid(format!("kind: {kind} is the node's own; see PublishDocument")));
@@ -235,7 +238,10 @@ impl Business for BusinessService {
         Ok(Response::new(pb::AcknowledgeReply {}))
     }
 
-    async fn wait_receipt(&self, request: Request<pb::WaitRequest>) -> Result<Response<pb::MessageState>, Status> {
+    async fn wait_receipt(
+        &self,
+        request: Request<pb::WaitRequest>,
+    ) -> Result<Response<pb::MessageState>, Status> {
         let request = request.into_inner();
         let to = node(&request.to, "to")?;
         let id = message_id(&request.message_id, "message_id")?;
@@ -331,7 +337,8 @@ impl Business for BusinessService {
             .documents()
             .into_iter()
             .map(|document| pb::DocumentView {
-                r#type: if document.kind == Kind::StandardPublish { "standard" } else { "agreement" }.to_owned(),
+                r#type: if document.kind == Kind::StandardPublish { "standard" } else { "agreement" }
+                    .to_owned(),
                 digest: document.digest.to_text(),
                 id: document.id,
                 edition: document.edition,

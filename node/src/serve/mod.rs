@@ -13,6 +13,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use certs::Purpose;
 use gateway::clock::{SystemClock, SystemRandomness};
+use gateway::committer::CommitError;
 use gateway::gateway::{Gateway, OpenError, OpenReport, Settings};
 use gateway::keybook::SigningKey;
 use gateway::respond;
@@ -43,10 +44,9 @@ pub fn run(console: Console, file: &Path) -> Result<(), Failure> {
     let config = Config::load(file)?;
     let material = Material::load(&config, crate::cli::check::now_ms())?;
     start_log(&config);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::system(both!("起不了运行时:{error}", "cannot start the runtime: {error}")))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        Failure::system(both!("起不了运行时:{error}", "cannot start the runtime: {error}"))
+    })?;
     runtime.block_on(serve(console, config, material))
 }
 
@@ -96,7 +96,9 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
             trust,
         },
     )
-    .map_err(|error| Failure::input(both!("TLS 身份不能使用:{error}", "the TLS identity cannot be used: {error}")))?;
+    .map_err(|error| {
+        Failure::input(both!("TLS 身份不能使用:{error}", "the TLS identity cannot be used: {error}"))
+    })?;
     let responder = tokio::spawn(respond::run(gateway.clone()));
 
     let LocalSocket { listener, guard } = local;
@@ -125,10 +127,7 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
         ended = &mut stopped => Some(ended),
     };
     if let Some(ended) = committer_ended {
-        let why = match ended {
-            Ok(Err(error)) => error.to_string(),
-            Ok(Ok(())) | Err(_) => "the committer ended".to_owned(),
-        };
+        let why = why_ended(ended, "the committer ended");
         // Nothing more can be promised: whatever runs on must not answer. The journal is enough.
         tracing::error!(error = why, "the node stops: the outcome of a commit is unknown");
         return Err(Failure::ours(both!(
@@ -144,12 +143,27 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
     let _ = serving.await;
     drop(guard);
     // The committer finishes what it was given and makes the index durable.
-    gateway
-        .settle()
-        .await
-        .map_err(|error| Failure::ours(both!("停止时出错:{error}", "an error while stopping: {error}")))?;
+    if let Err(refusal) = gateway.settle().await {
+        let why = why_ended(stopped.await, &refusal.to_string());
+        tracing::error!(
+            error = why,
+            "the node did not stop in order; the next start reads its journal again"
+        );
+        return Err(Failure::ours(both!("停止时出错:{why}", "an error while stopping: {why}")));
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Why the committer ended; `otherwise` when it did not say.
+fn why_ended(
+    ended: Result<Result<(), CommitError>, tokio::sync::oneshot::error::RecvError>,
+    otherwise: &str,
+) -> String {
+    match ended {
+        Ok(Err(error)) => error.to_string(),
+        Ok(Ok(())) | Err(_) => otherwise.to_owned(),
+    }
 }
 
 fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
@@ -184,7 +198,10 @@ fn signer(config: &Config, material: &Material) -> Result<FileSigner, Failure> {
         .map_err(|error| Failure::input(both!("签名证书:{error}", "the signing certificate: {error}")))?;
     let shown = config.identity.signing_key.display();
     let unusable = |error: String| {
-        Failure::input(both!("签名密钥 {shown} 不能使用:{error}", "the signing key {shown} cannot be used: {error}"))
+        Failure::input(both!(
+            "签名密钥 {shown} 不能使用:{error}",
+            "the signing key {shown} cannot be used: {error}"
+        ))
     };
     let key = PublicKey::from_spki(&verified.spki_der).map_err(|error| unusable(error.to_string()))?;
     let chain = material.signing.chain().to_vec();
@@ -231,7 +248,10 @@ fn cannot_open(error: &OpenError, config: &Config) -> Failure {
 
 fn tell_report(report: &OpenReport) {
     if report.cut_bytes > 0 {
-        tracing::warn!(bytes = report.cut_bytes, "a write that a crash cut short was removed from the journal's end");
+        tracing::warn!(
+            bytes = report.cut_bytes,
+            "a write that a crash cut short was removed from the journal's end"
+        );
     }
     if let Some((folder, why)) = &report.index_set_aside {
         tracing::warn!(folder = %folder.display(), why, "the index was moved aside and made anew from the journal");
@@ -244,7 +264,8 @@ fn tell_report(report: &OpenReport) {
 /// Sends events to stderr. What events may hold is the rule of whoever writes them: ids, peers,
 /// outcomes and reasons, never payloads, keys or identity numbers.
 fn start_log(config: &Config) {
-    let builder = tracing_subscriber::fmt().with_max_level(config.log.level)
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(config.log.level)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     // A second subscriber in one process is refused: the first one stays, which is what a test wants.

@@ -57,7 +57,10 @@ impl OperatorService {
 
 #[tonic::async_trait]
 impl Operator for OperatorService {
-    async fn status(&self, _request: Request<pb::StatusRequest>) -> Result<Response<pb::StatusReply>, Status> {
+    async fn status(
+        &self,
+        _request: Request<pb::StatusRequest>,
+    ) -> Result<Response<pb::StatusReply>, Status> {
         let snapshot = self.0.status();
         let channels = snapshot
             .out
@@ -106,13 +109,12 @@ impl Operator for OperatorService {
     ) -> Result<Response<pb::ReconcileRunReply>, Status> {
         let request = request.into_inner();
         let peer = node(&request.peer, "peer")?;
-        self.0
-            .channel(ChannelId { from: self.0.node(), to: peer })
-            .map_err(|refusal| to_status(&refusal))?;
+        self.0.channel(ChannelId { from: self.0.node(), to: peer }).map_err(|refusal| to_status(&refusal))?;
         let timeout = if request.timeout_ms == 0 { RECONCILE_MILLIS } else { request.timeout_ms };
         let outcome = self.0.reconcile(peer, Duration::from_millis(timeout)).await;
         let comparison = outcome.map_err(|refusal| to_status(&refusal))?;
-        let kind = |pair: &Pair| pb::KindComparison { kind: pair.name.clone(), here: pair.here, there: pair.there };
+        let kind =
+            |pair: &Pair| pb::KindComparison { kind: pair.name.clone(), here: pair.here, there: pair.there };
         Ok(Response::new(pb::ReconcileRunReply {
             balanced: comparison.balanced(),
             channels: comparison
@@ -131,7 +133,11 @@ impl Operator for OperatorService {
             states: comparison
                 .states
                 .iter()
-                .map(|pair| pb::StateComparison { state: pair.name.clone(), here: pair.here, there: pair.there })
+                .map(|pair| pb::StateComparison {
+                    state: pair.name.clone(),
+                    here: pair.here,
+                    there: pair.there,
+                })
                 .collect(),
             breaks: comparison.breaks,
             in_flight: comparison.in_flight,

@@ -26,6 +26,7 @@ pub fn kind(lang: Lang, name: &str) -> &str {
         "epoch.open" => "开启期次",
         "standard.publish" => "发布标准",
         "agreement.sign" => "签署协议",
+        "case.receive" => "收件",
         "case.forward" => "转递",
         "case.signfor" => "业务签收",
         "case.return" => "退件",
