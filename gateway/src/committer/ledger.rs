@@ -306,6 +306,8 @@ impl Ledger {
     }
 
     fn delete(&mut self, table: Table, key: Vec<u8>) {
+        // A row placed and deleted in one commit must not come back with the frame's place.
+        self.pending.retain(|pending| pending.table != table || pending.key != key);
         self.overlay.insert((table, key), None);
     }
 
@@ -566,6 +568,11 @@ impl Ledger {
         out.next_serial += 1;
         out.staged.push_back(StagedDraft { serial, draft, salt });
         self.locate(Table::Staged, rows::staged(peer, serial), fact, 1);
+    }
+
+    /// Whether drafts wait to a peer that may be written to.
+    pub fn has_backlog(&self, peer: NodeId) -> bool {
+        self.out.get(&peer).is_some_and(|out| out.machine.may_sign() && !out.staged.is_empty())
     }
 
     /// Takes the oldest waiting draft, which is about to be appended or dropped.
