@@ -30,7 +30,7 @@ use bytes::Bytes;
 use certs::TrustStore;
 use prost::Message as _;
 use proto::store::v1 as stored;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
@@ -216,6 +216,7 @@ impl Gateway {
         };
         let (core, frames) = Core::open(settings.node, settings.peers, ports, replayed)?;
         report.replayed = frames;
+        let mut core = core;
         let keys = core.keys();
         let signer = &settings.signer;
         let own = SigningKey {
@@ -224,9 +225,14 @@ impl Gateway {
             chain: signer.chain().to_vec(),
         };
         let older_chains = settings.older_keys.iter().map(|key| key.chain.clone()).collect();
-        for key in settings.older_keys.into_iter().chain([own]) {
-            keys.add(settings.node, key);
-        }
+        // Own keys are journalled like the partners': what they signed is verified long after they go.
+        let mut known: VecDeque<Command> = settings
+            .older_keys
+            .into_iter()
+            .chain([own])
+            .map(|key| Command::SigningKey { node: settings.node, key, reply: oneshot::channel().0 })
+            .collect();
+        core.commit(&mut known)?;
         let (archive, documents) = (core.archive(), core.documents());
         let (snapshot, progress) = (core.snapshot(), core.progress());
         let (stop, stopped) = oneshot::channel();
@@ -316,7 +322,7 @@ impl Gateway {
             return Ok(self.is_staged(to, id)?.then(MessageState::default));
         };
         let refused = (!row.refused.is_empty()).then_some(row.refused);
-        if row.index == u64::MAX {
+        if row.dropped {
             return Ok(Some(MessageState { refused, ..MessageState::default() }));
         }
         let snapshot = self.snapshot();
@@ -526,7 +532,7 @@ impl Gateway {
         id: MessageId,
     ) -> Result<Option<(LogPosition, Header, Option<Bytes>)>, Refusal> {
         let row = self.0.archive.message(channel, id).map_err(Self::damaged)?;
-        let Some(row) = row.filter(|row| row.index != u64::MAX) else { return Ok(None) };
+        let Some(row) = row.filter(|row| !row.dropped) else { return Ok(None) };
         let log = crate::id::LogId { channel, epoch: row.epoch };
         let batch = self.0.archive.batch(log, row.index).map_err(Self::damaged)?;
         let raw = batch.and_then(|batch| batch.entries.into_iter().next());
@@ -725,6 +731,23 @@ pub const JOURNAL_DIR: &str = "journal";
 /// Folder of the index below the data folder.
 pub const INDEX_DIR: &str = "index";
 
+/// Moves the index folder out of the way, keeping it for whoever wants to know what was wrong.
+fn move_aside(
+    data_dir: &Path,
+    index_dir: &Path,
+    why: &str,
+    randomness: &dyn Randomness,
+) -> Result<PathBuf, OpenError> {
+    let mut name = [0; 4];
+    randomness.fill(&mut name);
+    let aside = data_dir.join(format!("{INDEX_DIR}.{why}-{:08x}", u32::from_be_bytes(name)));
+    std::fs::rename(index_dir, &aside).map_err(|source| OpenError::Io {
+        doing: format!("move {} aside", index_dir.display()),
+        source,
+    })?;
+    Ok(aside)
+}
+
 fn open_store(
     data_dir: &Path,
     randomness: &dyn Randomness,
@@ -734,6 +757,14 @@ fn open_store(
     let journal_error = |source| OpenError::Journal { dir: journal_dir.clone(), source };
     let (mut index, index_report) = store::sled::open(&index_dir).map_err(index_error)?;
     let mut set_aside = index_report.set_aside.map(|aside| (aside.folder, aside.why));
+    let rows_version = index.get(Table::Meta, rows::VERSION).map_err(index_error)?;
+    let foreign = rows_version.as_deref() != Some(&rows::INDEX_VERSION.to_be_bytes()[..]);
+    if foreign && index.reflects().map_err(index_error)? != store::Position::START {
+        drop(index);
+        let aside = move_aside(data_dir, &index_dir, "foreign", randomness)?;
+        set_aside = Some((aside, "another release wrote its rows".to_owned()));
+        index = store::sled::open(&index_dir).map_err(index_error)?.0;
+    }
     let mut mark = [0; 8];
     randomness.fill(&mut mark);
     let options = |known_durable| store::journal::Options {
@@ -746,11 +777,7 @@ fn open_store(
             // The folder was copied while the node ran, or the journal was restored without its index.
             // The index holds nothing of its own: it is made anew from the journal that is here.
             drop(index);
-            let aside = data_dir.join(format!("{INDEX_DIR}.ahead-{}", u64::from_le_bytes(mark)));
-            std::fs::rename(&index_dir, &aside).map_err(|source| OpenError::Io {
-                doing: format!("move {} aside", index_dir.display()),
-                source,
-            })?;
+            let aside = move_aside(data_dir, &index_dir, "ahead", randomness)?;
             let why = format!("it reflects frame {known}, the journal ends at {end}: a backup was restored");
             set_aside = Some((aside, why));
             index = store::sled::open(&index_dir).map_err(index_error)?.0;
@@ -758,6 +785,12 @@ fn open_store(
         }
         opened => opened.map_err(journal_error)?,
     };
+    let reflects = index.reflects().map_err(index_error)?;
+    if reflects == store::Position::START {
+        let value = rows::INDEX_VERSION.to_be_bytes().to_vec();
+        let version = store::Change::Put { table: Table::Meta, key: rows::VERSION.to_vec(), value };
+        index.apply(vec![version], reflects).map_err(index_error)?;
+    }
     let report = OpenReport {
         cut_bytes: journal_report.cut.map_or(0, |cut| cut.bytes),
         index_set_aside: set_aside,

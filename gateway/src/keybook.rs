@@ -35,7 +35,7 @@ impl KeyBook {
     pub fn add(&self, node: NodeId, key: SigningKey) -> bool {
         let mut book = self.0.write().expect("no holder of the key book panics");
         let keys = book.entry(node).or_default();
-        let new = keys.iter().all(|known| known.chain.first() != key.chain.first());
+        let new = keys.iter().all(|known| known.chain != key.chain);
         if new {
             keys.push(Arc::new(key));
         }

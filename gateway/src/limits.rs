@@ -55,6 +55,8 @@ pub const REDIAL_MILLIS_MIN: u64 = 100;
 /// Milliseconds of the longest pause.
 pub const REDIAL_MILLIS_MAX: u64 = 5_000;
 
+/// Answers that one link prepares at once: recoveries and totals, each of which reads a log.
+pub const LINK_TASKS_MAX: usize = 8;
 /// Certificates in one chain that a peer shows.
 pub const CHAIN_CERTIFICATES_MAX: usize = 5;
 /// Older signing chains in one Open.

@@ -72,7 +72,7 @@ pub fn export(
     let damaged = |error: ArchiveError| Refusal::new(RefusalCode::StoreDamaged, error.to_string());
     let not_found = || Refusal::new(RefusalCode::NotFound, format!("message={id} channel={channel}"));
     let row = archive.message(channel, id).map_err(damaged)?.ok_or_else(not_found)?;
-    if row.index == u64::MAX {
+    if row.dropped {
         return Err(not_found());
     }
     let logs = if channel.from == me { &snapshot.out } else { &snapshot.inbound };
@@ -247,6 +247,9 @@ pub fn verify(bundle: &[u8], trust: &TrustStore) -> Result<Findings, Refusal> {
         return Err(RefusalCode::ProofInclusion.into());
     }
     let header = Header::parse(&header_bytes).map_err(|error| malformed(&error.to_string()))?;
+    if header.log() != log {
+        return Err(malformed("the header names another channel"));
+    }
     let payload = match &bundle.body {
         None => None,
         Some(body) => {

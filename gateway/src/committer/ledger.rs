@@ -122,6 +122,8 @@ pub struct InLog {
     pub refused: u64,
     /// Entries below this were cosigned by this node before it lost them.
     pub recovered_below: u64,
+    /// The newest `seen` of its headers.
+    pub seen: LogPosition,
 }
 
 /// Documents in force or on their way: few, and kept parsed.
@@ -187,14 +189,16 @@ impl Ledger {
         peers: &[NodeId],
         archive: Arc<Archive>,
         keys: Arc<KeyBook>,
+        documents: Arc<RwLock<Documents>>,
     ) -> Result<Self, ArchiveError> {
+        *documents.write().expect("no holder of the documents panics") = Documents::default();
         let mut ledger = Self {
             me,
             suite,
             out: BTreeMap::new(),
             inbound: BTreeMap::new(),
             keys,
-            documents: Arc::default(),
+            documents,
             archive,
             cases: HashMap::new(),
             overlay: BTreeMap::new(),
@@ -286,6 +290,7 @@ impl Ledger {
             stopped_detail: in_row.stopped_detail,
             refused: in_row.refused,
             recovered_below: in_row.recovered_below,
+            seen: LogPosition { epoch: in_row.seen_epoch, index: in_row.seen_size },
         };
         self.out.insert(peer, out);
         self.inbound.insert(peer, inbound);
@@ -496,6 +501,9 @@ impl Ledger {
             self.inbound.get_mut(&peer).expect("the peer's logs are open").refused += 1;
         }
         if let Ok(header) = Header::parse(&raw.header) {
+            if verdict.is_none() {
+                self.inbound.get_mut(&peer).expect("the peer's logs are open").seen = header.seen;
+            }
             self.entry_effects(&header, position, raw.body.as_ref(), verdict, now);
         }
     }
@@ -584,7 +592,7 @@ impl Ledger {
 
     /// Records that a waiting draft was refused when its turn came.
     pub fn drop_draft(&mut self, peer: NodeId, id: MessageId, code: RefusalCode) {
-        let row = stored::MessageRow { refused: code.code().to_owned(), index: u64::MAX, ..Default::default() };
+        let row = stored::MessageRow { refused: code.code().to_owned(), dropped: true, ..Default::default() };
         let channel = ChannelId { from: self.me, to: peer };
         self.put(Table::Message, rows::message(channel, id), row.encode_to_vec());
         let fact = stored::DraftDropped {
@@ -686,13 +694,13 @@ impl Ledger {
             name: key.name.clone(),
             spki: Bytes::copy_from_slice(key.key.spki()),
         };
-        let leaf = key.chain.first().cloned();
-        if !self.keys.add(node, key) {
+        let Some(leaf) = key.chain.first().cloned() else { return false };
+        self.keys.add(node, key);
+        let (row, value) = (rows::signing_key(node, &leaf), fact.encode_to_vec());
+        if self.get(Table::Meta, row.clone()).is_some_and(|known| known == value) {
             return false;
         }
-        if let Some(leaf) = leaf {
-            self.put(Table::Meta, rows::signing_key(node, &leaf), fact.encode_to_vec());
-        }
+        self.put(Table::Meta, row, value);
         self.record(stored::fact::Kind::SigningKey(fact), Vec::new());
         true
     }
@@ -725,6 +733,8 @@ impl Ledger {
             stopped_detail: out.stopped_detail.clone(),
             refused: out.refused,
             recovered_below: 0,
+            seen_epoch: 0,
+            seen_size: 0,
         };
         let key = rows::channel(out.log.channel);
         self.put(Table::Channel, key, row.encode_to_vec());
@@ -743,6 +753,8 @@ impl Ledger {
             stopped_detail: inbound.stopped_detail.clone(),
             refused: inbound.refused,
             recovered_below: inbound.recovered_below,
+            seen_epoch: inbound.seen.epoch,
+            seen_size: inbound.seen.index,
         };
         let key = rows::channel(inbound.log.channel);
         self.put(Table::Channel, key, row.encode_to_vec());
@@ -789,13 +801,14 @@ impl Ledger {
     ) {
         let channel = header.channel;
         let payload = body.and_then(payload);
-        let first_of_its_id = self.message(channel, header.message_id).is_none();
+        let first_of_its_id = self.message(channel, header.message_id).is_none_or(|row| row.dropped);
         if first_of_its_id {
             let row = stored::MessageRow {
                 epoch: position.epoch,
                 index: position.index,
                 content: payload.as_ref().map_or_else(Bytes::new, |payload| content_of(header, payload)),
                 refused: refused.map_or_else(String::new, |code| code.code().to_owned()),
+                dropped: false,
             };
             self.put(Table::Message, rows::message(channel, header.message_id), row.encode_to_vec());
         }
@@ -1113,7 +1126,7 @@ impl Ledger {
                 .staged
                 .iter()
                 .map(|staged| staged.draft.message_id)
-                .filter(|id| self.message(channel, *id).is_some())
+                .filter(|id| self.message(channel, *id).is_some_and(|row| !row.dropped))
                 .collect();
             for id in done {
                 self.forget_staged(peer, &id.0);

@@ -153,7 +153,7 @@ impl Core {
         let suite = ports.signer.public_key().suite;
         let archive = Arc::new(Archive::new(ports.journal.reader(), Arc::clone(&ports.index)));
         let keys = Arc::new(KeyBook::default());
-        let mut ledger = Ledger::load(me, suite, &peers, Arc::clone(&archive), Arc::clone(&keys))?;
+        let mut ledger = Ledger::load(me, suite, &peers, Arc::clone(&archive), Arc::clone(&keys), Arc::default())?;
         let mut frames = 0;
         let reader = ports.journal.reader();
         let index = Arc::clone(&ports.index);
@@ -347,7 +347,7 @@ impl Core {
         );
         if let Some(row) = self.ledger.message(channel, message_id) {
             // A draft dropped at its turn has no place and no content: it may be submitted again.
-            if row.index != u64::MAX {
+            if !row.dropped {
                 let index = Some(row.index);
                 return Ok(if row.content.is_empty() || row.content == content {
                     Ok(Submitted { message_id, index, duplicate: true })
@@ -507,7 +507,7 @@ impl Core {
             let Some(staged) = self.ledger.unstage(peer) else { return Ok(()) };
             let id = staged.draft.message_id;
             let channel = ChannelId { from: self.me, to: peer };
-            if self.ledger.message(channel, id).is_some_and(|row| row.index != u64::MAX) {
+            if self.ledger.message(channel, id).is_some_and(|row| !row.dropped) {
                 continue; // it came back from the peer: this node had sent it before it lost its store
             }
             self.gathered += staged.draft.payload.len() + 512;
@@ -760,6 +760,7 @@ impl Core {
                     &self.peers,
                     Arc::clone(&self.archive),
                     Arc::clone(&self.keys),
+                    Arc::clone(&self.ledger.documents),
                 )?;
                 for peer in contacted {
                     if let Some(out) = self.ledger.out.get_mut(&peer) {

@@ -7,6 +7,9 @@ use crate::store::Locator;
 /// Raised when rows change their meaning.
 pub const INDEX_VERSION: u32 = 1;
 
+/// Table Meta: the version of the rows, u32 big endian.
+pub const VERSION: &[u8] = b"rows-version";
+
 /// Where something lies in the journal: a frame, a fact in it, and that fact's bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {

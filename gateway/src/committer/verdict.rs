@@ -17,7 +17,6 @@ use crate::suite::sha256;
 use crate::time::UnixMillis;
 use crate::wire;
 use bytes::Bytes;
-use prost::Message as _;
 
 impl Core {
     /// Fills in the agreement and the standard that a draft relies on, where its submitter left that
@@ -122,9 +121,15 @@ impl Core {
         }
         let kind = Kind::named(&header.kind)
             .ok_or_else(|| Refusal::new(RefusalCode::UnknownKind, format!("kind={}", header.kind)))?;
-        let sent = self.ledger.out.get(&channel.from).map_or(0, |out| out.machine.frontier.size());
-        if header.seen.index > sent {
+        let sent = self.ledger.out.get(&channel.from).map_or(LogPosition::default(), |out| LogPosition {
+            epoch: out.log.epoch,
+            index: out.machine.frontier.size(),
+        });
+        if header.seen > sent || header.seen.epoch != sent.epoch {
             return Err(Refusal::new(RefusalCode::MalformedHeader, "seen is beyond what this node sent"));
+        }
+        if self.ledger.inbound.get(&channel.from).is_some_and(|inbound| header.seen < inbound.seen) {
+            return Err(Refusal::new(RefusalCode::MalformedHeader, "seen goes back"));
         }
         entry.body.map_err(Refusal::from)?;
         let payload_bytes =
@@ -198,12 +203,6 @@ impl Core {
         if self.ledger.message(reverse, message_id).is_some() {
             return Ok(());
         }
-        let payload = proto::exchange::v1::Refusal {
-            code: refusal.code.code().to_owned(),
-            message_zh: refusal.message(true),
-            message_en: refusal.message(false),
-            refused_index: position.index,
-        };
         let draft = Draft {
             to: peer,
             message_id,
@@ -215,7 +214,7 @@ impl Core {
             standard: None,
             created: now,
             expires: None,
-            payload: Bytes::from(payload.encode_to_vec()),
+            payload: Bytes::from(wire::payload::encode_refusal(refusal, position.index)),
         };
         let salt = random_16(&*self.ports.randomness);
         if !self.ledger.out[&peer].machine.may_sign() {

@@ -69,7 +69,9 @@ pub struct Links {
     pub randomness: Arc<dyn Randomness>,
     live: Mutex<HashMap<NodeId, LiveLink>>,
     changed: watch::Sender<u64>,
-    verified: Mutex<HashMap<Vec<u8>, (usize, i64)>>,
+    /// Verdicts on signing certificates, each with the trust store that gave it. The store is held, so
+    /// that no other can take its address.
+    verified: Mutex<HashMap<Vec<u8>, (Arc<TrustStore>, i64)>>,
 }
 
 /// The parts that [`Links::new`] takes.
@@ -217,11 +219,10 @@ impl Links {
     fn signing_key_trusted(&self, peer: NodeId, key: &SigningKey) -> Result<(), Refusal> {
         let trust = self.trust.load_full();
         let now = i64::try_from(self.clock.now().0).unwrap_or(i64::MAX);
-        let store = Arc::as_ptr(&trust) as usize;
         let leaf = key.chain.first().cloned().unwrap_or_default();
         {
             let verified = self.verified.lock().expect("no holder of the verdicts panics");
-            if verified.get(&leaf).is_some_and(|(of, until)| *of == store && now <= *until) {
+            if verified.get(&leaf).is_some_and(|(of, until)| Arc::ptr_eq(of, &trust) && now <= *until) {
                 return Ok(());
             }
         }
@@ -231,7 +232,7 @@ impl Links {
             return Err(Refusal::new(RefusalCode::WrongNode, "the signing certificate is another node's"));
         }
         let mut verified = self.verified.lock().expect("no holder of the verdicts panics");
-        verified.insert(leaf, (store, verdict.good_until_ms));
+        verified.insert(leaf, (trust, verdict.good_until_ms));
         Ok(())
     }
 }

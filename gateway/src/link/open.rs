@@ -100,7 +100,10 @@ async fn remember_keys(links: &Links, peer: NodeId, open: &wire::Open) -> Result
         let verdict = if active {
             trust.verify(certs::Purpose::Signing, &chain, now)
         } else {
-            trust.verify_evidence(&chain, now)
+            // An older certificate counts if it was good when it signed what the peer shows, or is now.
+            let instants = shown_instants(open).into_iter().chain([now]);
+            let verdicts = instants.map(|at| trust.verify_evidence(&chain, at));
+            verdicts.reduce(Result::or).expect("now is always asked for")
         };
         let verified = match verdict {
             Ok(verified) => verified,
@@ -115,6 +118,16 @@ async fn remember_keys(links: &Links, peer: NodeId, open: &wire::Open) -> Result
         links.committer.ask_patiently(|reply| Command::SigningKey { node: peer, key, reply }).await?;
     }
     Ok(())
+}
+
+/// When the notes that a peer shows were signed, by their own word.
+fn shown_instants(open: &wire::Open) -> Vec<i64> {
+    let states = [&open.outbound, &open.inbound].into_iter().flatten();
+    states
+        .flat_map(|state| [&state.checkpoint, &state.cosigned])
+        .filter_map(|note| Note::parse(note).ok())
+        .filter_map(|note| i64::try_from(note.checkpoint().time.0).ok())
+        .collect()
 }
 
 fn signing_key(peer: NodeId, verified: &Verified, certificates: &[Bytes]) -> Result<SigningKey, Refusal> {
@@ -147,8 +160,16 @@ fn read_copy(links: &Links, peer: NodeId, state: &wire::LogState) -> Result<Opti
 /// Up to where the peer can show our own cosignature in its log.
 fn cosigned_here(links: &Links, peer: NodeId, state: &wire::LogState) -> u64 {
     let log = links.in_log(peer);
-    let note = Note::parse(&state.cosigned).ok();
-    note.filter(|note| verify_cosigned(links, log, note).is_ok()).map_or(0, |note| note.checkpoint().size)
+    let Ok(note) = Note::parse(&state.cosigned) else { return 0 };
+    match verify_cosigned(links, log, &note) {
+        Ok(()) => note.checkpoint().size,
+        Err(refusal) => {
+            // Not ours, or by a key of ours that is no longer known: older keys belong into the configuration.
+            tracing::warn!(%peer, code = %refusal.code, detail = refusal.detail,
+                "the peer shows a receipt that this node does not recognise");
+            0
+        }
+    }
 }
 
 /// Checks both signatures of a cosigned note of `log`, under any key ever known of the two nodes.

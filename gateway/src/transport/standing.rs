@@ -5,7 +5,7 @@ use crate::id::NodeId;
 use crate::link::not_trusted;
 use crate::peer::Standing;
 use crate::refusal::{Refusal, RefusalCode};
-use certs::Verified;
+use certs::{TrustStore, Verified};
 use rustls::pki_types::CertificateDer;
 use std::sync::{Arc, Mutex};
 
@@ -14,7 +14,8 @@ pub(super) struct CertificateStanding {
     chain: Vec<CertificateDer<'static>>,
     trust: TrustHandle,
     clock: Clock,
-    last: Mutex<Option<(usize, i64)>>,
+    /// The last verdict's end, and the trust store that gave it, held so that no other takes its address.
+    last: Mutex<Option<(Arc<TrustStore>, i64)>>,
 }
 
 impl CertificateStanding {
@@ -32,7 +33,7 @@ impl CertificateStanding {
     }
 
     fn judge(&self) -> Result<Verified, Refusal> {
-        let store = Arc::as_ptr(&self.trust.load_full()) as usize;
+        let store = self.trust.load_full();
         let verified =
             peer_identity(&self.chain, &self.trust, &self.clock).map_err(|error| not_trusted(&error))?;
         *self.last.lock().expect("no holder of the verdict panics") = Some((store, verified.good_until_ms));
@@ -42,10 +43,10 @@ impl CertificateStanding {
 
 impl Standing for CertificateStanding {
     fn check(&self) -> Result<(), Refusal> {
-        let store = Arc::as_ptr(&self.trust.load_full()) as usize;
-        let last = *self.last.lock().expect("no holder of the verdict panics");
+        let store = self.trust.load_full();
+        let last = self.last.lock().expect("no holder of the verdict panics").clone();
         // The same store gives the same answer until the verdict's own end.
-        if last.is_some_and(|(of, until)| of == store && (self.clock)() <= until) {
+        if last.is_some_and(|(of, until)| Arc::ptr_eq(&of, &store) && (self.clock)() <= until) {
             return Ok(());
         }
         self.judge().map(|_| ())
