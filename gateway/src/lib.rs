@@ -1,6 +1,8 @@
 //! The exchange core of Tongban. `manual` explains the design; the floors of the house are listed
 //! there, and `tests/architecture.rs` holds them up.
 
+pub mod manual;
+
 // floor 1: vocabulary
 pub mod codes;
 pub mod id;

@@ -2,7 +2,7 @@
 //!
 //! A bundle holds the header as hashed, the body unless it was erased, the audit path to a checkpoint
 //! that both nodes signed, and both signing certificates. Verifying needs the trust anchors and
-//! nothing else: no node, no network. Format `tongban-proof/v1`, WIRE.md.
+//! nothing else: no node, no network. Format `tongban-proof/v1`, WIRE.md §13.
 
 use crate::archive::{Archive, ArchiveError};
 use crate::committer::Snapshot;

@@ -278,6 +278,9 @@ refusals! {
     OpenMissing = "link.open_missing", Peer, Unavailable,
         "对方未按时发送 Open;稍后自动重连。",
         "The peer sent no Open in time; the link is dialled again later.";
+    LinkBroken = "link.broken", Unknown, Unavailable,
+        "连接中断;稍后自动重连,未确认的内容会重发。",
+        "The connection broke; it is dialled again by itself, and what was not receipted is sent again.";
     CreditExceeded = "link.credit_exceeded", Peer, ResourceExhausted,
         "对方发送超过约定的在途批次数或批次长度。",
         "The peer sent more batches, or larger ones, than it was given credit for.";

@@ -2,8 +2,8 @@
 //! asking the licence's source and applying the agreement's rule.
 //!
 //! It reads the inbox like any business system, under its own consumer name, and submits its answers
-//! under names that follow from what they answer: after a crash it answers again and the answer is
-//! the same message. The rules are `service`'s; nothing is decided here.
+//! under message ids that follow from what they answer: after a crash, or a lost store, it answers
+//! again and the answer is the same message. The rules are `service`'s; nothing is decided here.
 
 use crate::committer::Submission;
 use crate::gateway::{Gateway, InboxEntry};
@@ -18,6 +18,7 @@ use crate::service::person::Disclosed;
 use crate::service::recognition::{
     Bound, Outcome, ReasonCode, RecognitionDecision, RecognitionDocument, RecognitionRequest, evaluate,
 };
+use crate::suite::sha256;
 use crate::time::UnixMillis;
 use crate::wire;
 use crate::wire::document::Document as _;
@@ -99,8 +100,8 @@ impl Responder {
         let now = self.gateway.clock().now();
         match wire::payload::decode(kind, payload)? {
             Payload::LicenceQuery(query) => {
-                let alias = format!("attest/{}", header.message_id);
-                if self.answered(entry.from, &alias)? {
+                let id = answer_id("attest", header.message_id);
+                if self.answered(entry.from, id)? {
                     return Ok(());
                 }
                 let (reason, envelope) = self.attest(entry, &query, now)?;
@@ -113,7 +114,7 @@ impl Responder {
                     agreement: header.agreement,
                     payload: payload.encode_to_vec().into(),
                 };
-                self.submit(answer, alias).await
+                self.submit(answer, id).await
             }
             Payload::RecognitionRequest(request) => {
                 self.ask_source(entry, header.message_id, &header.case_id, header.agreement, &request).await
@@ -132,15 +133,15 @@ impl Responder {
         }
     }
 
-    fn answered(&self, to: NodeId, alias: &str) -> Result<bool, Refusal> {
-        Ok(self.gateway.message(to, self.gateway.alias_id(to, alias))?.is_some())
+    fn answered(&self, to: NodeId, id: MessageId) -> Result<bool, Refusal> {
+        Ok(self.gateway.message(to, id)?.is_some())
     }
 
-    async fn submit(&self, answer: Answer, alias: String) -> Result<(), Refusal> {
+    async fn submit(&self, answer: Answer, id: MessageId) -> Result<(), Refusal> {
         let submission = Submission {
             to: answer.to,
-            message_id: None,
-            alias: Some(alias),
+            message_id: Some(id),
+            alias: None,
             kind: answer.kind,
             case_id: answer.case_id,
             in_reply_to: Some(answer.in_reply_to),
@@ -223,7 +224,7 @@ impl Responder {
             agreement,
             payload: query.encode_to_vec().into(),
         };
-        self.submit(answer, format!("recognise/{id}")).await
+        self.submit(answer, answer_id("recognise", id)).await
     }
 
     /// Decides the recognition request for which the licence was queried, if it was queried for one.
@@ -239,8 +240,8 @@ impl Responder {
         let Some((_, query_header, _)) = self.gateway.entry(out, query)? else { return Ok(()) };
         let asked_for = query_header.in_reply_to.filter(|_| query_header.kind == Kind::LicenceQuery.name());
         let Some(request_id) = asked_for else { return Ok(()) };
-        let alias = format!("decide/{request_id}");
-        if self.answered(peer, &alias)? {
+        let id = answer_id("decide", request_id);
+        if self.answered(peer, id)? {
             return Ok(());
         }
         let Some((_, header, Some(payload))) = self.gateway.entry(out.reverse(), request_id)? else {
@@ -296,7 +297,7 @@ impl Responder {
             agreement: header.agreement,
             payload: payload.encode_to_vec().into(),
         };
-        self.submit(answer, alias).await
+        self.submit(answer, id).await
     }
 
     /// Identity codes of a case's applicant and agent, from the body of its forward.
@@ -316,6 +317,16 @@ impl Responder {
         let agent = persons.agent.as_ref().map(|agent| agent.id_number.reveal().to_owned());
         Ok((persons.applicant.id_number.reveal().to_owned(), agent))
     }
+}
+
+/// The message id of an automatic answer: UUID version 8 from what it does and what it answers.
+fn answer_id(step: &str, answered: MessageId) -> MessageId {
+    let hash = sha256(&[b"tongban answer ", step.as_bytes(), b"/", &answered.0]);
+    let mut id = [0; 16];
+    id.copy_from_slice(&hash[..16]);
+    id[6] = id[6] & 0x0f | 0x80;
+    id[8] = id[8] & 0x3f | 0x80;
+    MessageId(id)
 }
 
 /// Reasons under which nothing at all may be said about a licence that exists.

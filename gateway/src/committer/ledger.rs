@@ -306,6 +306,8 @@ impl Ledger {
     }
 
     fn delete(&mut self, table: Table, key: Vec<u8>) {
+        // A row placed and deleted in one commit must not come back with the frame's place.
+        self.pending.retain(|pending| pending.table != table || pending.key != key);
         self.overlay.insert((table, key), None);
     }
 
@@ -318,7 +320,7 @@ impl Ledger {
         self.row(Table::Message, rows::message(channel, id))
     }
 
-    /// The message that a submitter's key stands for.
+    /// The code with which this node refused a message of `channel`, when it did.
     pub fn refused_here(&self, channel: ChannelId, id: MessageId) -> Option<RefusalCode> {
         let code = self.get(Table::Request, rows::refused_here(channel, id))?;
         RefusalCode::with_code(std::str::from_utf8(&code).ok()?)
@@ -566,6 +568,11 @@ impl Ledger {
         out.next_serial += 1;
         out.staged.push_back(StagedDraft { serial, draft, salt });
         self.locate(Table::Staged, rows::staged(peer, serial), fact, 1);
+    }
+
+    /// Whether drafts wait to a peer that may be written to.
+    pub fn has_backlog(&self, peer: NodeId) -> bool {
+        self.out.get(&peer).is_some_and(|out| out.machine.may_sign() && !out.staged.is_empty())
     }
 
     /// Takes the oldest waiting draft, which is about to be appended or dropped.
@@ -1097,7 +1104,7 @@ impl Ledger {
         }
     }
 
-    /// Drops waiting drafts whose messages stand in the log already: called after each replayed append.
+    /// Drops waiting drafts whose messages stand in the log already: called once, after a replay.
     pub fn settle_staged(&mut self) {
         let peers: Vec<NodeId> = self.out.keys().copied().collect();
         for peer in peers {

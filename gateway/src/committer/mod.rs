@@ -224,6 +224,11 @@ impl Core {
     /// When the process must stop. Every command taken was answered.
     pub fn commit(&mut self, waiting: &mut VecDeque<Command>) -> Result<(), CommitError> {
         let now = self.ports.clock.now();
+        // What waited longest goes first: drafts that one commit could not hold.
+        for peer in self.backlog() {
+            self.touched.insert(peer);
+            self.sequence_staged(peer, now)?;
+        }
         let mut taken = 0;
         while taken < COMMIT_COMMANDS_MAX && self.gathered < COMMIT_BYTES_MAX / 4 {
             let Some(command) = waiting.pop_front() else { break };
@@ -241,6 +246,15 @@ impl Core {
             reply(told.clone());
         }
         result.map(|_| ())
+    }
+
+    fn backlog(&self) -> Vec<NodeId> {
+        self.ledger.out.keys().copied().filter(|peer| self.ledger.has_backlog(*peer)).collect()
+    }
+
+    /// Whether a commit without commands would have something to do.
+    pub fn has_backlog(&self) -> bool {
+        !self.backlog().is_empty()
     }
 
     fn take(&mut self, command: Command, now: UnixMillis) -> Result<(), CommitError> {
@@ -372,7 +386,8 @@ impl Core {
         };
         self.gathered += draft.payload.len() + 512;
         self.touched.insert(to);
-        if !out.machine.may_sign() {
+        // Before contact nothing is sequenced; after it, nothing overtakes what waited.
+        if !out.machine.may_sign() || !out.staged.is_empty() {
             if out.staged.len() >= STAGED_DRAFTS_MAX {
                 return Ok(Err(Refusal::new(RefusalCode::Overloaded, "drafts wait for contact")));
             }
@@ -820,7 +835,7 @@ pub(crate) fn alias_id(secret: &[u8; 32], to: NodeId, alias: &str) -> MessageId 
     MessageId(id)
 }
 
-/// Judgement counts whole seconds, as cosignatures do, so that judging again gives the same.
+/// Judgement counts whole seconds: its instant is the one that the cosignature shows (WIRE.md §10.3).
 fn seconds(now: UnixMillis) -> UnixMillis {
     UnixMillis(now.0 / 1000 * 1000)
 }

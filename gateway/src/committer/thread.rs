@@ -62,7 +62,7 @@ pub fn spawn(
     let thread = std::thread::Builder::new().name("committer".into()).spawn(move || {
         let mut waiting = VecDeque::with_capacity(COMMIT_COMMANDS_MAX);
         let ended = loop {
-            if waiting.is_empty() {
+            if waiting.is_empty() && !core.has_backlog() {
                 let Some(command) = commands.blocking_recv() else { break core.flush() };
                 waiting.push_back(command);
             }

@@ -74,7 +74,7 @@ async fn exchange_opens(links: &Arc<Links>, stream: &mut PeerStream) -> Result<H
     }
     let first = tokio::time::timeout(Duration::from_millis(OPEN_MILLIS_MAX), stream.incoming.next());
     let first = first.await.map_err(|_| gone())?.ok_or_else(gone)?;
-    let first = first.map_err(|error| Refusal::new(RefusalCode::OpenMissing, error))?;
+    let first = first.map_err(|error| Refusal::new(RefusalCode::LinkBroken, error))?;
     let open = match first.kind {
         Some(Frame::Open(open)) => open,
         Some(Frame::Close(close)) => return Err(closed_by_peer(&close)),
@@ -93,7 +93,7 @@ async fn exchange_opens(links: &Arc<Links>, stream: &mut PeerStream) -> Result<H
 }
 
 fn closed_by_peer(close: &wire::Close) -> Refusal {
-    let code = RefusalCode::with_code(&close.code).unwrap_or(RefusalCode::OpenMissing);
+    let code = RefusalCode::with_code(&close.code).unwrap_or(RefusalCode::LinkBroken);
     Refusal::new(code, format!("closed by the peer: {}", close.code))
 }
 
@@ -164,7 +164,7 @@ impl Session {
                 Some((request, reply)) = reconcile_asks.recv() => self.ask_totals(request, reply).await?,
                 next = stream.incoming.next() => {
                     let Some(next) = next else { return Ok(()) };
-                    let next = next.map_err(|error| Refusal::new(RefusalCode::OpenMissing, error))?;
+                    let next = next.map_err(|error| Refusal::new(RefusalCode::LinkBroken, error))?;
                     standing.check()?;
                     self.take(next).await?;
                 }
@@ -313,6 +313,10 @@ impl Session {
     /// key we ever had: trust does not decide here, memory does.
     async fn recovered(&mut self, recovered: wire::Recovered) -> Result<(), Refusal> {
         let Some(there) = self.recovering else {
+            // The end mark of a recovery that is done already.
+            if recovered.last && recovered.entries.is_empty() {
+                return Ok(());
+            }
             return Err(Refusal::new(RefusalCode::FrameUnexpected, "nothing was asked back"));
         };
         let log = self.links.out_log(self.peer);

@@ -114,7 +114,7 @@ async fn connect(dial: &Dial) -> Result<(tonic::transport::Channel, PeerStream),
         .max_encoding_message_size(FRAME_BYTES_MAX);
     let answered = client.link(ReceiverStream::new(frames)).await;
     let incoming = answered.map_err(|status| unreached(status.to_string()))?.into_inner();
-    let incoming = incoming.map(|frame| frame.map_err(|status| status.to_string()));
+    let incoming = incoming.map(|frame| frame.map_err(|status| status.message().to_owned()));
     let stream = PeerStream {
         peer,
         dialled: true,

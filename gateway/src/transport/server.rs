@@ -161,7 +161,7 @@ impl Exchange for Peers {
             CertificateStanding::new(chain, Arc::clone(&self.trust), Arc::clone(&self.clock))
                 .map_err(status)?;
         let (outgoing, frames) = mpsc::channel(FRAMES_QUEUED_MAX);
-        let incoming = request.into_inner().map(|frame| frame.map_err(|status| status.to_string()));
+        let incoming = request.into_inner().map(|frame| frame.map_err(|status| status.message().to_owned()));
         let stream = PeerStream {
             peer,
             dialled: false,

@@ -1,0 +1,135 @@
+//! Decisions: each with its context, the choice, and what would change our mind.
+//!
+//! # Refusal codes stand in one table, on floor 1
+//!
+//! *Context.* A refusal is met in four places: in a verdict in the journal, in an entry to the partner,
+//! as a gRPC status, as an exit code. Errors also need two languages and whose fault it is. Sorting them
+//! by module gave four tables that drifted.
+//! *Choice.* One table, [`crate::refusal`], which everybody may import: stable code, fault, status, both
+//! messages. Modules keep their own error enums for what they alone can explain, and turn them into a
+//! code at their edge. A code is never renamed.
+//! *What would change our mind.* Codes of something that is not the exchange, say of a second product on
+//! the same store; or a table that nobody can read on one screen any more.
+//!
+//! # One journal frame per commit: facts as protobuf, bodies beside them
+//!
+//! *Context.* A commit holds entries, verdicts, cosignatures, refusals, cursors. It must be all or
+//! nothing; bodies must be erasable later without breaking what stands; old frames must be readable for
+//! decades.
+//! *Choice.* One frame: a `Commit` of facts as protobuf (`store.proto`), and the bodies as raw bytes
+//! after it, each under its own check sum, counted in the order of the headers. Erasing overwrites a
+//! body in place and leaves the facts' check sum whole. Protobuf, because its rules for old readers and
+//! new data are known and the wire has it anyway.
+//! *What would change our mind.* Commits of so many small facts that encoding them shows in a profile;
+//! or facts that must be erased themselves.
+//!
+//! # Rows of the index, and names that survive it
+//!
+//! *Context.* sled is fast with ascending keys and few, small values, and slow and large otherwise. Its
+//! content must be rebuilt from the journal, and after the loss of a whole store from partners, who never
+//! see a submitter's own keys.
+//! *Choice.* Keys are `from ‖ to ‖ epoch ‖ number`, big endian ([`crate::committer::rows`]); one row per
+//! batch, not per entry; Merkle nodes in tiles of 256. A submitter's key (alias) becomes the message id
+//! itself, by HMAC under `alias.key`: no row has to survive for the same key to give the same message,
+//! and nobody can guess a submitter's key from a message id. A change of rows is a rebuild, never a
+//! migration. `alias.key` lies beside the store and belongs into another backup than the store's.
+//! *What would change our mind.* A submitter that must choose its own message ids *and* be idempotent by
+//! another key; `alias.key` lost more often than stores are.
+//!
+//! # Judgement counts whole seconds
+//!
+//! *Context.* The cosignature (C2SP) carries whole seconds. A verdict that hung on milliseconds could not
+//! be judged again by anybody who has only the evidence.
+//! *Choice.* `now` is cut to the second for judging, on both sides, and is the second in the cosignature.
+//! What is late by less than a second is in time.
+//! *What would change our mind.* A rule that needs finer time. None in the law does: it counts working
+//! days.
+//!
+//! # Headers are parsed by hand
+//!
+//! *Context.* The header is hashed as received, and two readers who disagree about its meaning are two
+//! truths under one signature. Protobuf libraries take doubled fields, any order, and drop or keep
+//! unknown ones as they like.
+//! *Choice.* One strict reader of a hundred lines ([`crate::entry::Header`]): ascending, none twice,
+//! exact shapes, unknown higher fields kept. It allocates nothing before it has checked a length. Leading
+//! zero groups in numbers are let through: they change the hash, not the meaning.
+//! *What would change our mind.* A published, deterministic protobuf profile with strict readers in the
+//! languages of our partners.
+//!
+//! # Links are named by the dialler's time and chance, and the greatest name stands
+//!
+//! *Context.* Either side dials; a broken connection may look alive to one of them for twenty seconds;
+//! two streams that both deliver would double the load and confuse credit.
+//! *Choice.* The dialler names the link: its clock in ms, then 16 random bytes; the acceptor echoes the
+//! name. Both sides compare names as bytes and keep the greatest. No state has to survive for it, and
+//! both reach the same answer without asking. A dialler whose clock was set back is fenced by its own
+//! older link until that one is found dead.
+//! *What would change our mind.* Clocks that jump often: then a counter in the journal. Several links
+//! at once for bulk data: then a purpose beside the name.
+//!
+//! # The index carries a marker of the machine's boot
+//!
+//! *Context.* sled does not call `fsync` on Linux. After a power cut its files may open without complaint
+//! and miss keys from below the position they claim to reflect ([`crate::store::sled`] tells what we
+//! saw). After the death of the process alone, nothing is missing.
+//! *Choice.* While the index is open a file in its folder names the boot of the machine; an orderly close
+//! syncs everything and removes it. An index that was open in another boot is moved aside and rebuilt.
+//! *What would change our mind.* An index that syncs; or journals so long that a rebuild takes hours.
+//! Then a snapshot of the index, taken and synced by ourselves.
+//!
+//! # Reconciliation hashes headers again
+//!
+//! *Context.* Comparing two stored roots takes a microsecond, and proves that two indexes agree.
+//! *Choice.* The nightly run reads every header below the cut-off and computes the root anew, counting by
+//! kind on the way: it also finds a disk that rotted under the index. The price is one pass over the
+//! journal, bodies included.
+//! *What would change our mind.* Logs of which a night is too short: then from the last reconciled size
+//! on, and a slow scrub behind it.
+//!
+//! # Signing certificates have no extended key usage
+//!
+//! *Context.* A TLS key must not sign checkpoints, nor a signing key open TLS. No extended key usage is
+//! standard for "signs business records", private ones are filled in wrongly by authorities' products,
+//! and `anyExtendedKeyUsage` would open TLS.
+//! *Choice.* TLS: digitalSignature without nonRepudiation, both serverAuth and clientAuth. Signing:
+//! digitalSignature and nonRepudiation, and *no* extended key usage at all. Each fails the other's check
+//! by what is there, not by what is missing.
+//! *What would change our mind.* A provincial authority that cannot leave the extension out.
+//!
+//! # Closing and opening epochs is reserved, and refused in this release
+//!
+//! *Context.* A change of suite, and the settlement of a fork, need a new log. The wire has room for it
+//! everywhere (header, origin line, rows); the procedure, two people and two cosigned checkpoints, is
+//! not built.
+//! *Choice.* The names `epoch.close` and `epoch.open` are taken; such an entry is refused as unknown, so
+//! a later release may send them to an old one without harm. Everything is in epoch 0, and the suite of
+//! a log is that of the nodes' signing keys.
+//! *What would change our mind.* The first fork in the field, or the first date for SM2: then it is next.
+//!
+//! # SM2 and SM3 are reserved
+//!
+//! *Context.* 密评 will ask for them. RustCrypto's SM2 is correct and slow, unaudited, and its TLS does
+//! not exist for rustls; hardware speaks it through PKCS#11.
+//! *Choice.* Tag 2 (SM3) and the suite's name are fixed in WIRE.md; the reader of digests knows the tag;
+//! nothing signs with it. A suite is an enum with two methods, so adding it is local. Batching makes it
+//! affordable: one signature each way per commit.
+//! *What would change our mind.* A project that must pass 密评 before an epoch can be opened: then as the
+//! suite of epoch 0 for new pairs.
+//!
+//! # Two signatures, no witness
+//!
+//! *Context.* Sender and receiver together can rewrite what is between them, and a receiver can frame a
+//! restored sender (see [`contact`](super::contact)).
+//! *Choice.* None in this release: who would disagree with both parties has no case before a court that
+//! they share. The note format is C2SP's, so that a public or provincial witness can cosign the same
+//! text later without any change of what is signed.
+//! *What would change our mind.* An auditor who must rely on the log against both; a province that runs
+//! a witness.
+//!
+//! # Bad signatures close the link and do not stop the channel
+//!
+//! *Context.* A note whose signature does not verify proves nothing about anybody: perhaps a certificate
+//! that has not arrived, a partner's half-done key change, or a bug.
+//! *Choice.* The link closes with the code and is dialled again; the copy is unchanged. A channel stops
+//! only on two truths under *good* signatures. The operator sees the code either way.
+//! *What would change our mind.* Partners who do not notice that a link has been failing for days.
