@@ -1,6 +1,6 @@
 //! A node's configuration: strict TOML, judged whole before a socket opens.
 //!
-//! [`file`] reads the text and refuses keys that it does not know; this module turns it into values
+//! [`mod@file`] reads the text and refuses keys that it does not know; this module turns it into values
 //! that are right, and reports every problem at once, each with its line, its setting and a remedy;
 //! [`material`] looks at what the settings point at. Relative paths are relative to the file.
 //! `docs/tongban.sample.toml` explains every setting.

@@ -57,7 +57,10 @@ pub fn kind(lang: Lang, name: &str) -> &str {
 /// Whose fault a refusal is, by the name that [`gateway::refusal::Fault::name`] gives.
 pub fn fault(lang: Lang, name: &str) -> &str {
     let (zh, en) = match name {
-        "peer" => ("责任方:发出此报文的一方(节点或其业务系统)", "whose fault: the side that sent it (its node or its business system)"),
+        "peer" => (
+            "责任方:发出此报文的一方(节点或其业务系统)",
+            "whose fault: the side that sent it (its node or its business system)",
+        ),
         "operator" => (
             "责任方:本节点使用者(配置、信任或输入)",
             "whose fault: this node's people (configuration, trust, input)",

@@ -1,5 +1,5 @@
 //! What is said to people, in Chinese and in English. Messages with values are written where they
-//! are said, with [`both!`]; the words that many commands share stand in [`catalogue`].
+//! are said, with [`both!`](crate::both); the words that many commands share stand in [`catalogue`].
 //!
 //! Stable codes are never translated: a program that reads `--json` sees the same in every language.
 
