@@ -11,9 +11,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("cargo:rerun-if-changed={file}");
     }
     let descriptors = protox::compile(files, ["."])?;
-    tonic_prost_build::configure()
-        .bytes(".tongban")
-        .btree_map(".tongban")
-        .compile_fds(descriptors)?;
+    tonic_prost_build::configure().bytes(".tongban").btree_map(".tongban").compile_fds(descriptors)?;
     Ok(())
 }

@@ -27,7 +27,9 @@ pub enum ArchiveError {
     #[error(transparent)]
     Node(#[from] MissingNode),
     /// What lies in the journal is not what the index says.
-    #[error("the index does not fit the journal ({0}); delete the index folder and start again, it is rebuilt")]
+    #[error(
+        "the index does not fit the journal ({0}); delete the index folder and start again, it is rebuilt"
+    )]
     Mismatch(&'static str),
 }
 

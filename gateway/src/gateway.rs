@@ -236,8 +236,8 @@ impl Gateway {
         let (archive, documents) = (core.archive(), core.documents());
         let (snapshot, progress) = (core.snapshot(), core.progress());
         let (stop, stopped) = oneshot::channel();
-        let (committer, _thread) = committer::spawn(core, stop)
-            .map_err(doing("start the committer's thread".to_owned()))?;
+        let (committer, _thread) =
+            committer::spawn(core, stop).map_err(doing("start the committer's thread".to_owned()))?;
         let links = Arc::new(Links::new(LinksParts {
             me: settings.node,
             committer: committer.clone(),
@@ -507,12 +507,7 @@ impl Gateway {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn licence(
-        &self,
-        id: &str,
-        type_code: &str,
-        holder_code: &str,
-    ) -> Result<Option<Bytes>, Refusal> {
+    pub fn licence(&self, id: &str, type_code: &str, holder_code: &str) -> Result<Option<Bytes>, Refusal> {
         let key =
             if id.is_empty() { rows::licence_of_holder(type_code, holder_code) } else { rows::licence(id) };
         let place = self.0.archive.index().get(Table::Licence, &key);
@@ -582,9 +577,8 @@ impl Gateway {
         };
         // The same document to the same partner is one message, whatever key its submitter gave it: a
         // signature differs each time it is made.
-        let alias = alias.unwrap_or_else(|| {
-            format!("document/{}/{}", kind.name(), document_digest(&payload).to_text())
-        });
+        let alias = alias
+            .unwrap_or_else(|| format!("document/{}/{}", kind.name(), document_digest(&payload).to_text()));
         let id = self.alias_id(to, &alias);
         let channel = ChannelId { from: self.0.me, to };
         if let Some((position, _, Some(sent))) = self.entry(channel, id)? {
@@ -617,15 +611,16 @@ impl Gateway {
     pub fn documents(&self) -> Vec<DocumentView> {
         let now = self.0.clock.now();
         let documents = self.0.documents.read().expect("no holder of the documents panics");
-        let standards = documents.standards.iter().map(|(digest, (standard, payload, signed_by))| DocumentView {
-            kind: Kind::StandardPublish,
-            digest: *digest,
-            id: standard.id.clone(),
-            edition: standard.edition,
-            signed_by: signed_by.clone(),
-            effective: standard.effective_at(now),
-            payload: payload.clone(),
-        });
+        let standards =
+            documents.standards.iter().map(|(digest, (standard, payload, signed_by))| DocumentView {
+                kind: Kind::StandardPublish,
+                digest: *digest,
+                id: standard.id.clone(),
+                edition: standard.edition,
+                signed_by: signed_by.clone(),
+                effective: standard.effective_at(now),
+                payload: payload.clone(),
+            });
         let agreements = documents.agreements.iter().map(|(digest, (record, payload))| DocumentView {
             kind: Kind::AgreementSign,
             digest: *digest,
@@ -636,7 +631,9 @@ impl Gateway {
             payload: payload.clone(),
         });
         let mut views: Vec<_> = standards.chain(agreements).collect();
-        views.sort_by(|one, other| (one.kind, &one.id, one.edition).cmp(&(other.kind, &other.id, other.edition)));
+        views.sort_by(|one, other| {
+            (one.kind, &one.id, one.edition).cmp(&(other.kind, &other.id, other.edition))
+        });
         views
     }
 
@@ -741,10 +738,8 @@ fn move_aside(
     let mut name = [0; 4];
     randomness.fill(&mut name);
     let aside = data_dir.join(format!("{INDEX_DIR}.{why}-{:08x}", u32::from_be_bytes(name)));
-    std::fs::rename(index_dir, &aside).map_err(|source| OpenError::Io {
-        doing: format!("move {} aside", index_dir.display()),
-        source,
-    })?;
+    std::fs::rename(index_dir, &aside)
+        .map_err(|source| OpenError::Io { doing: format!("move {} aside", index_dir.display()), source })?;
     Ok(aside)
 }
 

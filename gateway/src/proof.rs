@@ -78,9 +78,9 @@ pub fn export(
     let logs = if channel.from == me { &snapshot.out } else { &snapshot.inbound };
     let peer = if channel.from == me { channel.to } else { channel.from };
     let note = logs.get(&peer).and_then(|log| log.cosigned.as_ref());
-    let note = note.filter(|note| note.checkpoint().size > row.index).ok_or_else(|| {
-        Refusal::new(RefusalCode::NotContacted, format!("message={id} has no receipt yet"))
-    })?;
+    let note = note
+        .filter(|note| note.checkpoint().size > row.index)
+        .ok_or_else(|| Refusal::new(RefusalCode::NotContacted, format!("message={id} has no receipt yet")))?;
     let log = LogId { channel, epoch: row.epoch };
     let path = inclusion(suite, &archive.nodes(suite, log), row.index, note.checkpoint().size)
         .map_err(|error| damaged(error.into()))?;
@@ -211,7 +211,8 @@ pub fn verify(bundle: &[u8], trust: &TrustStore) -> Result<Findings, Refusal> {
     }
     // The receiver's own time says when to judge the certificates; it is trusted once its signature is.
     let received = note.cosignature_seconds().ok_or_else(|| malformed("no cosignature"))?;
-    let judged_at = i64::try_from(received.saturating_mul(1000)).map_err(|_| malformed("cosignature time"))?;
+    let judged_at =
+        i64::try_from(received.saturating_mul(1000)).map_err(|_| malformed("cosignature time"))?;
     let signer = |chain: &[String], node: NodeId| -> Result<(String, PublicKey), Refusal> {
         let chain = chain.iter().map(|der| decode(der)).collect::<Result<Vec<_>, _>>()?;
         let chain: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
@@ -219,7 +220,10 @@ pub fn verify(bundle: &[u8], trust: &TrustStore) -> Result<Findings, Refusal> {
             Refusal::new(RefusalCode::ProofUntrusted, format!("node={node} {}: {error}", error.code()))
         })?;
         if verified.id.division.as_str() != node.as_str() {
-            return Err(Refusal::new(RefusalCode::ProofUntrusted, format!("the certificate is not {node}'s")));
+            return Err(Refusal::new(
+                RefusalCode::ProofUntrusted,
+                format!("the certificate is not {node}'s"),
+            ));
         }
         let key = PublicKey::from_spki(&verified.spki_der)
             .map_err(|error| Refusal::new(RefusalCode::ProofUntrusted, error.to_string()))?;

@@ -105,7 +105,8 @@ impl Responder {
                     return Ok(());
                 }
                 let (reason, envelope) = self.attest(entry, &query, now)?;
-                let payload = pb::LicenceAttest { reason: reason.code().to_owned(), envelope: envelope.into() };
+                let payload =
+                    pb::LicenceAttest { reason: reason.code().to_owned(), envelope: envelope.into() };
                 let answer = Answer {
                     to: entry.from,
                     kind: Kind::LicenceAttest,
@@ -156,7 +157,8 @@ impl Responder {
     fn agreement(&self, digest: Option<Digest>) -> Result<Arc<AgreementRecord>, Refusal> {
         let books = self.gateway.document_books();
         let books = books.read().expect("no holder of the documents panics");
-        let record = digest.and_then(|digest| books.agreements.get(&digest).map(|(record, _)| Arc::clone(record)));
+        let record =
+            digest.and_then(|digest| books.agreements.get(&digest).map(|(record, _)| Arc::clone(record)));
         record.ok_or_else(|| RefusalCode::NoAgreement.into())
     }
 
@@ -184,8 +186,7 @@ impl Responder {
         let Some(licence) = licence.filter(|_| !withholds(reason)) else { return Ok((reason, Vec::new())) };
         let channel = ChannelId { from: me, to: entry.from };
         let attestation = LicenceAttestation::of(channel, header.message_id, query, &licence, answer, now);
-        let envelope =
-            self.gateway.sign_document(LicenceAttestation::PAYLOAD_TYPE, attestation.to_json())?;
+        let envelope = self.gateway.sign_document(LicenceAttestation::PAYLOAD_TYPE, attestation.to_json())?;
         Ok((reason, envelope))
     }
 
@@ -276,7 +277,8 @@ impl Responder {
             agreement: record.digest,
             rule: request.rule.clone(),
             material: request.material.clone(),
-            licence_id: attestation.map_or_else(|| request.licence_id.clone(), |found| found.licence_id.clone()),
+            licence_id: attestation
+                .map_or_else(|| request.licence_id.clone(), |found| found.licence_id.clone()),
             decided_by: self.gateway.node(),
             decided_at: now,
             decision,
@@ -331,5 +333,13 @@ fn answer_id(step: &str, answered: MessageId) -> MessageId {
 
 /// Reasons under which nothing at all may be said about a licence that exists.
 fn withholds(reason: ReasonCode) -> bool {
-    matches!(reason, ReasonCode::R10 | ReasonCode::R15 | ReasonCode::R20 | ReasonCode::R50 | ReasonCode::R51 | ReasonCode::R52)
+    matches!(
+        reason,
+        ReasonCode::R10
+            | ReasonCode::R15
+            | ReasonCode::R20
+            | ReasonCode::R50
+            | ReasonCode::R51
+            | ReasonCode::R52
+    )
 }

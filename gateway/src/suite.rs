@@ -118,9 +118,9 @@ impl PublicKey {
     /// Whether `signature` (64 bytes in either suite) is this key's over `message`.
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match self.suite {
-            Suite::P256Sha256 => {
-                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, self.raw()).verify(message, signature).is_ok()
-            }
+            Suite::P256Sha256 => UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, self.raw())
+                .verify(message, signature)
+                .is_ok(),
             Suite::Ed25519Sha256 => {
                 UnparsedPublicKey::new(&ED25519, self.raw()).verify(message, signature).is_ok()
             }

@@ -43,8 +43,18 @@ const SIBLINGS: &[(&str, &str)] = &[
 
 /// What floors 1 to 3 may not use: they do no I/O, are not async, and serialise nothing.
 const PURE_MAY_NOT: &[&str] = &[
-    "serde::", "tokio::", "tonic::", "sled::", "std::fs", "std::net", "std::thread", "SystemTime", "Instant::now",
-    "async fn", ".await", "proto::",
+    "serde::",
+    "tokio::",
+    "tonic::",
+    "sled::",
+    "std::fs",
+    "std::net",
+    "std::thread",
+    "SystemTime",
+    "Instant::now",
+    "async fn",
+    ".await",
+    "proto::",
 ];
 
 fn workspace() -> PathBuf {
@@ -243,11 +253,11 @@ fn crates_depend_only_downwards() {
 #[test]
 fn banned_dependencies_are_not_in_the_lock_file() {
     let lock = fs::read_to_string(workspace().join("Cargo.lock")).expect("Cargo.lock is committed");
-    let names: BTreeSet<&str> = lock
-        .lines()
-        .filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'))
-        .collect();
-    for banned in ["aws-lc-rs", "aws-lc-sys", "aws-lc-fips-sys", "openssl", "openssl-sys", "native-tls", "chrono"] {
+    let names: BTreeSet<&str> =
+        lock.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"')).collect();
+    for banned in
+        ["aws-lc-rs", "aws-lc-sys", "aws-lc-fips-sys", "openssl", "openssl-sys", "native-tls", "chrono"]
+    {
         assert!(!names.contains(banned), "{banned} is in Cargo.lock");
     }
     assert!(lock.contains("name = \"sled\"\nversion = \"0.34.7\""), "sled is pinned to 0.34.7");

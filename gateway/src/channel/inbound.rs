@@ -251,12 +251,15 @@ mod tests {
         assert_eq!(code(UncheckedBatch { checkpoint: bent, ..good() }), RefusalCode::BadCheckpoint);
         let late = text.replacen("1774000000000", "1774000000001", 1).into_bytes();
         assert_eq!(code(UncheckedBatch { checkpoint: late, ..good() }), RefusalCode::BadSignature);
-        let other = Sender { pair: Ed25519KeyPair::from_seed_unchecked(&[4; 32]).unwrap(), key: {
-            let pair = Ed25519KeyPair::from_seed_unchecked(&[4; 32]).unwrap();
-            let mut spki = vec![0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
-            spki.extend_from_slice(pair.public_key().as_ref());
-            PublicKey::from_spki(&spki).unwrap()
-        } };
+        let other = Sender {
+            pair: Ed25519KeyPair::from_seed_unchecked(&[4; 32]).unwrap(),
+            key: {
+                let pair = Ed25519KeyPair::from_seed_unchecked(&[4; 32]).unwrap();
+                let mut spki = vec![0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+                spki.extend_from_slice(pair.public_key().as_ref());
+                PublicKey::from_spki(&spki).unwrap()
+            },
+        };
         assert_eq!(other.check(good()).unwrap_err().code, RefusalCode::UnknownKey);
         let mut oversize = good();
         oversize.entries[0].0.header = Bytes::from(vec![1; crate::limits::HEADER_BYTES_MAX + 1]);

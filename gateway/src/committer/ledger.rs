@@ -215,8 +215,8 @@ impl Ledger {
             }
         }
         for (_, value) in ledger.archive.rows(Table::Document, &[])? {
-            let read = stored::DocumentRow::decode(value)
-                .map_err(|_| ArchiveError::Mismatch("a document row"))?;
+            let read =
+                stored::DocumentRow::decode(value).map_err(|_| ArchiveError::Mismatch("a document row"))?;
             for position in read.positions {
                 let (Ok(from), Ok(to)) = (position.from.parse(), position.to.parse()) else { continue };
                 let log = LogId { channel: ChannelId { from, to }, epoch: position.epoch };
@@ -1170,8 +1170,7 @@ pub fn content_digest(
 ) -> Bytes {
     let case = case_id.map_or("", CaseId::as_str);
     let reply = in_reply_to.map_or([0; 16], |id| id.0);
-    let hash =
-        crate::suite::sha256(&[kind.as_bytes(), b"\0", case.as_bytes(), b"\0", &reply, payload]);
+    let hash = crate::suite::sha256(&[kind.as_bytes(), b"\0", case.as_bytes(), b"\0", &reply, payload]);
     Bytes::copy_from_slice(&hash)
 }
 

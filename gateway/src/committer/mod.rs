@@ -153,7 +153,8 @@ impl Core {
         let suite = ports.signer.public_key().suite;
         let archive = Arc::new(Archive::new(ports.journal.reader(), Arc::clone(&ports.index)));
         let keys = Arc::new(KeyBook::default());
-        let mut ledger = Ledger::load(me, suite, &peers, Arc::clone(&archive), Arc::clone(&keys), Arc::default())?;
+        let mut ledger =
+            Ledger::load(me, suite, &peers, Arc::clone(&archive), Arc::clone(&keys), Arc::default())?;
         let mut frames = 0;
         let reader = ports.journal.reader();
         let index = Arc::clone(&ports.index);
@@ -331,7 +332,10 @@ impl Core {
             return Ok(Err(Refusal::new(RefusalCode::ChannelStopped, code.code())));
         }
         if submission.payload.len() + BODY_SALT_BYTES > BODY_BYTES_MAX {
-            return Ok(Err(Refusal::new(RefusalCode::TooLarge, format!("bytes={}", submission.payload.len()))));
+            return Ok(Err(Refusal::new(
+                RefusalCode::TooLarge,
+                format!("bytes={}", submission.payload.len()),
+            )));
         }
         let message_id = match (submission.message_id, &submission.alias) {
             (Some(id), _) => id,
@@ -547,14 +551,15 @@ impl Core {
         };
         self.touched.insert(peer);
         let log = out.log;
-        let copy = statement.copy.as_ref().map_or(
-            PeerCopy { size: 0, root: crate::log::leaf::empty_root(self.suite) },
-            |note| PeerCopy { size: note.checkpoint().size, root: note.checkpoint().root },
-        );
-        let contact = out
-            .machine
-            .contact(copy, |size| self.ledger.root(log, size))
-            .map_err(ArchiveError::from)?;
+        let copy =
+            statement
+                .copy
+                .as_ref()
+                .map_or(PeerCopy { size: 0, root: crate::log::leaf::empty_root(self.suite) }, |note| {
+                    PeerCopy { size: note.checkpoint().size, root: note.checkpoint().root }
+                });
+        let contact =
+            out.machine.contact(copy, |size| self.ledger.root(log, size)).map_err(ArchiveError::from)?;
         self.ledger.recovered_below(peer, statement.cosigned_here_below);
         let outcome = match contact {
             Contact::DeliverFrom(size) => {
@@ -597,8 +602,10 @@ impl Core {
             return Ok(Err(RefusalCode::ChannelUnknown.into()));
         };
         let log = out.log;
-        let judged =
-            out.machine.receipt(head(&note), |size| self.ledger.root(log, size)).map_err(ArchiveError::from)?;
+        let judged = out
+            .machine
+            .receipt(head(&note), |size| self.ledger.root(log, size))
+            .map_err(ArchiveError::from)?;
         self.touched.insert(peer);
         Ok(match judged {
             Receipt::New => {
@@ -641,7 +648,8 @@ impl Core {
             Decision::Append { skip } => {
                 let entries: Vec<RawEntry> =
                     batch.entries()[skip..].iter().map(|entry| entry.raw.clone()).collect();
-                self.gathered += batch.entries().iter().map(|entry| entry.raw.header.len() + 2048).sum::<usize>();
+                self.gathered +=
+                    batch.entries().iter().map(|entry| entry.raw.header.len() + 2048).sum::<usize>();
                 self.ledger.restore(peer, entries, batch.note().clone(), now);
                 Ok(Ok(self.ledger.out[&peer].machine.frontier.size()))
             }
@@ -669,12 +677,7 @@ impl Core {
         };
         let decision = inbound
             .machine
-            .decide(
-                batch,
-                now,
-                |index| self.ledger.leaf(log, index),
-                |size| self.ledger.root(log, size),
-            )
+            .decide(batch, now, |index| self.ledger.leaf(log, index), |size| self.ledger.root(log, size))
             .map_err(ArchiveError::from)?;
         self.touched.insert(peer);
         match decision {
@@ -777,7 +780,8 @@ impl Core {
         let mut snapshot = self.snapshot.write().expect("no holder of the snapshot panics");
         for peer in std::mem::take(&mut self.touched) {
             if let (Some(out), Some(inbound)) = (self.ledger.out.get(&peer), self.ledger.inbound.get(&peer)) {
-                let stop = |code: Option<RefusalCode>, detail: &str| code.map(|code| Refusal::new(code, detail));
+                let stop =
+                    |code: Option<RefusalCode>, detail: &str| code.map(|code| Refusal::new(code, detail));
                 let out = LogSnapshot {
                     log: out.log,
                     size: out.machine.frontier.size(),

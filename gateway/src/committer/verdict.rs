@@ -21,19 +21,16 @@ use bytes::Bytes;
 impl Core {
     /// Fills in the agreement and the standard that a draft relies on, where its submitter left that
     /// to the node: the case's own, the request's, or the one in force for the item.
-    pub(super) fn pin(
-        &mut self,
-        draft: &mut Draft,
-        channel: ChannelId,
-        payload: &Payload,
-        now: UnixMillis,
-    ) {
+    pub(super) fn pin(&mut self, draft: &mut Draft, channel: ChannelId, payload: &Payload, now: UnixMillis) {
         if draft.kind.is_control() || draft.agreement.is_some() {
             return;
         }
         let book = draft.case_id.as_ref().and_then(|id| self.ledger.case_book(id));
         let of_case = book.as_ref().and_then(|book| {
-            book.facts.iter().find(|fact| fact.agreement.is_some()).map(|fact| (fact.agreement, fact.standard))
+            book.facts
+                .iter()
+                .find(|fact| fact.agreement.is_some())
+                .map(|fact| (fact.agreement, fact.standard))
         });
         if let Some((agreement, standard)) = of_case {
             draft.agreement = agreement;
@@ -176,7 +173,11 @@ impl Core {
                 signature_holds(&known.key, &envelope.payload_type, &envelope.payload, signature)
             })
         });
-        if signed { Ok(()) } else { Err(Refusal::new(RefusalCode::DocumentSignature, format!("node={sender}"))) }
+        if signed {
+            Ok(())
+        } else {
+            Err(Refusal::new(RefusalCode::DocumentSignature, format!("node={sender}")))
+        }
     }
 
     /// Answers a refused entry in the reverse channel. A refusal is never answered.
@@ -230,7 +231,8 @@ impl Core {
 
 /// The message id of the refusal of one place in a log: UUID version 8 from its position.
 fn refusal_id(channel: ChannelId, position: LogPosition) -> MessageId {
-    let text = format!("tongban refusal {}/{}/{}/{}", channel.from, channel.to, position.epoch, position.index);
+    let text =
+        format!("tongban refusal {}/{}/{}/{}", channel.from, channel.to, position.epoch, position.index);
     let hash = sha256(&[text.as_bytes()]);
     let mut id = [0; 16];
     id.copy_from_slice(&hash[..16]);

@@ -107,7 +107,8 @@ impl<'a> Reader<'a> {
         }
         let key = self.varint()?;
         let field = u32::try_from(key >> 3).ok().filter(|field| (1..1 << 29).contains(field));
-        let field = field.ok_or(HeaderError::Field { field: self.last, why: "the next field number is wrong" })?;
+        let field =
+            field.ok_or(HeaderError::Field { field: self.last, why: "the next field number is wrong" })?;
         if field <= self.last {
             return Err(HeaderError::Order(field));
         }
@@ -169,7 +170,8 @@ impl Header {
             u32::try_from(numbers[field as usize].unwrap_or(0)).map_err(|_| wrong(field, "is no epoch"))
         };
         let kind = text(5, required(5)?)?;
-        let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.' || byte == b'_';
+        let named =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.' || byte == b'_';
         if kind.is_empty() || kind.len() > KIND_BYTES_MAX || !kind.bytes().all(named) {
             return Err(wrong(5, "is not 1 to 32 characters of a-z, 0-9, . and _"));
         }

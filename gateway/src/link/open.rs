@@ -1,12 +1,12 @@
 //! The first frame of either side: who speaks, and how much of each log it holds.
 
 use super::{LINK_NAME_BYTES, Links, VERSION_MAX, VERSION_MIN, not_trusted};
+use crate::channel::batch::note_refusal;
 use crate::committer::{Command, LogSnapshot, PeerStatement};
 use crate::id::{LogId, NodeId};
 use crate::keybook::SigningKey;
 use crate::limits::{BATCH_BYTES_MAX, BATCHES_IN_FLIGHT_MAX, CHAIN_CERTIFICATES_MAX, OLDER_CHAINS_MAX};
 use crate::log::checkpoint::Note;
-use crate::channel::batch::note_refusal;
 use crate::refusal::{Refusal, RefusalCode};
 use crate::suite::PublicKey;
 use bytes::Bytes;
@@ -61,7 +61,8 @@ pub(super) struct Heard {
 /// Checks a peer's Open and remembers its signing certificates.
 pub(super) async fn hear(links: &Links, peer: NodeId, open: wire::Open) -> Result<Heard, Refusal> {
     if open.version_min > VERSION_MAX || open.version_max < VERSION_MIN {
-        let detail = format!("peer={}..{} here={VERSION_MIN}..{VERSION_MAX}", open.version_min, open.version_max);
+        let detail =
+            format!("peer={}..{} here={VERSION_MIN}..{VERSION_MAX}", open.version_min, open.version_max);
         return Err(Refusal::new(RefusalCode::VersionUnsupported, detail));
     }
     if open.node != peer.as_str() {
@@ -147,7 +148,10 @@ fn read_copy(links: &Links, peer: NodeId, state: &wire::LogState) -> Result<Opti
     }
     let log = links.out_log(peer);
     if state.epoch != log.epoch {
-        return Err(Refusal::new(RefusalCode::WrongEpoch, format!("peer={} here={}", state.epoch, log.epoch)));
+        return Err(Refusal::new(
+            RefusalCode::WrongEpoch,
+            format!("peer={} here={}", state.epoch, log.epoch),
+        ));
     }
     let note = Note::parse(&state.cosigned).map_err(note_refusal)?;
     verify_cosigned(links, log, &note)?;

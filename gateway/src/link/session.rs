@@ -148,8 +148,7 @@ impl Session {
         self.tasks.spawn(answer(answers, self.outgoing.clone(), self.receipted.clone()));
         self.contact().await?;
         let standing = Arc::clone(&stream.standing);
-        let mut trust_poll =
-            tokio::time::interval(Duration::from_millis(crate::limits::TRUST_POLL_MILLIS));
+        let mut trust_poll = tokio::time::interval(Duration::from_millis(crate::limits::TRUST_POLL_MILLIS));
         loop {
             tokio::select! {
                 biased;
@@ -281,7 +280,9 @@ impl Session {
         let key = self.links.keys.origin_key(signer, &note);
         let key = key.ok_or_else(|| Refusal::new(RefusalCode::UnknownKey, format!("node={signer}")))?;
         trusted(&key)?;
-        VerifiedBatch::check(self.links.suite, log, batch, |_| Ok(KnownKey { name: &key.name, key: &key.key }))
+        VerifiedBatch::check(self.links.suite, log, batch, |_| {
+            Ok(KnownKey { name: &key.name, key: &key.key })
+        })
     }
 
     async fn batch(&mut self, batch: wire::Batch) -> Result<(), Refusal> {
@@ -335,8 +336,7 @@ impl Session {
             let note = Note::parse(&batch.checkpoint).map_err(note_refusal)?;
             verify_cosigned(&self.links, log, &note)?;
             let batch = self.check(log, batch, self.links.me, |_| Ok(()))?;
-            let size =
-                self.links.committer.ask_patiently(|reply| Command::Restore { batch, reply }).await?;
+            let size = self.links.committer.ask_patiently(|reply| Command::Restore { batch, reply }).await?;
             here = Some(size);
         }
         if here.is_some_and(|here| here >= there) {

@@ -44,7 +44,8 @@ impl Checkpoint {
 
     /// Reads the body of a note; it must be exactly what [`Checkpoint::body`] writes.
     fn from_body(body: &str) -> Result<Self, NoteError> {
-        let mut lines = body.strip_suffix('\n').ok_or(NoteError::Form("body has no final newline"))?.split('\n');
+        let mut lines =
+            body.strip_suffix('\n').ok_or(NoteError::Form("body has no final newline"))?.split('\n');
         let mut next = |what| lines.next().ok_or(NoteError::Form(what));
         let origin = next("no origin line")?;
         let size = next("no size line")?;
@@ -321,7 +322,12 @@ mod tests {
 
     fn checkpoint() -> Checkpoint {
         let channel = "430600>421200".parse().unwrap();
-        Checkpoint { log: LogId { channel, epoch: 0 }, size: 3, root: [1; 32], time: UnixMillis(1_774_000_000_000) }
+        Checkpoint {
+            log: LogId { channel, epoch: 0 },
+            size: 3,
+            root: [1; 32],
+            time: UnixMillis(1_774_000_000_000),
+        }
     }
 
     #[test]

@@ -208,7 +208,14 @@ mod tests {
                 assert_eq!(path.concat(), oracle.prove_inclusion(index as usize).as_bytes());
                 let leaf = leaf_hash(SUITE, &index.to_be_bytes()).unwrap();
                 assert!(inclusion_holds(SUITE, &leaf, index, size, &path, &frontier.root()));
-                assert!(!inclusion_holds(SUITE, &leaf, (index + 1) % (size + 1), size, &path, &frontier.root()));
+                assert!(!inclusion_holds(
+                    SUITE,
+                    &leaf,
+                    (index + 1) % (size + 1),
+                    size,
+                    &path,
+                    &frontier.root()
+                ));
             }
             for old in 1..size {
                 let path = consistency(SUITE, &nodes, old, size).unwrap();

@@ -34,14 +34,16 @@ pub async fn run(links: &Arc<Links>, peer: NodeId, timeout: Duration) -> Result<
         inbound_size_max: held(links, inbound),
     };
     let late = || Refusal::new(RefusalCode::NotContacted, format!("node={peer} did not answer in time"));
-    let reply = tokio::time::timeout(timeout, links.ask_totals(peer, request)).await.map_err(|_| late())??;
+    let reply =
+        tokio::time::timeout(timeout, links.ask_totals(peer, request)).await.map_err(|_| late())??;
     let theirs = |totals: Option<wire::ChannelTotals>, log: LogId| {
         let totals = totals.unwrap_or_default();
         if totals.epoch != log.epoch {
             return Err(Refusal::new(RefusalCode::WrongEpoch, format!("peer={}", totals.epoch)));
         }
         let root = totals.root[..].try_into();
-        let root = root.map_err(|_| Refusal::new(RefusalCode::BadRequest, "the peer's root is not 32 bytes"))?;
+        let root =
+            root.map_err(|_| Refusal::new(RefusalCode::BadRequest, "the peer's root is not 32 bytes"))?;
         Ok(LogTotals { size: totals.size, held: totals.held, root, by_kind: counts(totals.by_kind) })
     };
     // The peer's inbound log is our outbound log.

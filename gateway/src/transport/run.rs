@@ -115,8 +115,7 @@ pub fn connect(gateway: &Gateway, settings: Settings) -> Result<Connected, Conne
         let config = client_config(&identity, trust.clone(), clock.clone(), division)?;
         let config = Arc::new(ArcSwap::from_pointee(config));
         clients.insert(division, Arc::clone(&config));
-        let dial =
-            Dial { peer: peer.node, address, config, trust: trust.clone(), clock: clock.clone() };
+        let dial = Dial { peer: peer.node, address, config, trust: trust.clone(), clock: clock.clone() };
         tasks.spawn(keep_dialling(Arc::clone(&links), dial));
     }
     let watch = Watch {
@@ -157,8 +156,7 @@ impl Watch {
     fn trust_files(&self) -> Fingerprint {
         let listed = self.trust.load_full();
         let own = self.trust_dir.join("trust.toml");
-        let files: Vec<&Path> =
-            listed.files().iter().map(PathBuf::as_path).chain([own.as_path()]).collect();
+        let files: Vec<&Path> = listed.files().iter().map(PathBuf::as_path).chain([own.as_path()]).collect();
         fingerprint(files.into_iter())
     }
 

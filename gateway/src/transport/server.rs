@@ -130,7 +130,11 @@ impl AsyncRead for PeerConnection {
 }
 
 impl AsyncWrite for PeerConnection {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(context, bytes)
     }
 
@@ -176,5 +180,8 @@ impl Exchange for Peers {
 }
 
 fn status(refusal: Refusal) -> Status {
-    Status::new((refusal.code.status() as i32).into(), format!("{}: {}", refusal.code, refusal.message(false)))
+    Status::new(
+        (refusal.code.status() as i32).into(),
+        format!("{}: {}", refusal.code, refusal.message(false)),
+    )
 }

@@ -1,9 +1,9 @@
 //! A business system's way to its own node, and to no other: the local socket. While the node is
 //! away a desk asks again until its patience ends; the idempotency keys make that harmless.
 
+use super::door;
 use super::error::DemoError;
 use super::place::Place;
-use super::door;
 use gateway::id::Kind;
 use gateway::refusal::Status as RefusalStatus;
 use proto::local::v1 as local;
