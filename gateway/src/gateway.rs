@@ -668,7 +668,9 @@ impl Gateway {
     /// # Errors
     /// [`RefusalCode::ChannelUnknown`].
     pub async fn resume(&self, id: ChannelId, reason: String) -> Result<(), Refusal> {
-        self.channel(id)?;
+        if self.channel(id)?.stopped.is_none() {
+            return Err(Refusal::new(RefusalCode::BadRequest, format!("channel={id} is not stopped")));
+        }
         let peer = if id.from == self.0.me { id.to } else { id.from };
         self.0.committer.ask(|reply| Command::Resume { channel: id, reason, reply }).await?;
         self.0.links.close(peer, RefusalCode::Fenced);

@@ -41,6 +41,9 @@ struct LiveLink {
     reconcile: mpsc::Sender<ReconcileAsk>,
 }
 
+/// Until when a signing certificate is good, and the trust store that says so.
+type Verdict = (Arc<TrustStore>, i64);
+
 /// What all links of a node share.
 pub struct Links {
     /// This node.
@@ -71,7 +74,7 @@ pub struct Links {
     changed: watch::Sender<u64>,
     /// Verdicts on signing certificates, each with the trust store that gave it. The store is held, so
     /// that no other can take its address.
-    verified: Mutex<HashMap<Vec<u8>, (Arc<TrustStore>, i64)>>,
+    verified: Mutex<HashMap<Vec<u8>, Verdict>>,
 }
 
 /// The parts that [`Links::new`] takes.

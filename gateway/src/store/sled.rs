@@ -23,6 +23,7 @@ use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::RwLock;
 use std::thread;
 use std::time::Duration;
 
@@ -57,21 +58,22 @@ const REFLECTS_KEY: [u8; 9] = [OWN, b'r', b'e', b'f', b'l', b'e', b'c', b't', b'
 
 /// The index in a sled database.
 pub struct SledIndex {
-    db: Db,
+    /// Nothing after it was closed.
+    db: RwLock<Option<Db>>,
     dir: PathBuf,
 }
 
 impl SledIndex {
-    /// Makes everything durable and says so, so that the index survives the next start of the machine.
-    /// Dropping the index instead is safe and costs a rebuild if the machine restarts.
-    ///
-    /// # Errors
-    /// [`IndexError::Io`] when that failed; the index then counts as open.
-    pub fn close(self) -> Result<(), IndexError> {
-        let Self { db, dir } = self;
-        db.flush().map_err(|error| failed("flush", error))?;
-        drop(db);
-        settle(&dir).map_err(|source| IndexError::Io { doing: format!("close {}", dir.display()), source })
+    fn new(db: Db, dir: &Path) -> Self {
+        Self { db: RwLock::new(Some(db)), dir: dir.to_owned() }
+    }
+
+    fn db(&self) -> Result<Db, IndexError> {
+        let db = self.db.read().expect("no holder of the database panics");
+        db.clone().ok_or_else(|| IndexError::Io {
+            doing: format!("use the index {}", self.dir.display()),
+            source: io::Error::other("it was closed"),
+        })
     }
 }
 
@@ -187,19 +189,19 @@ fn try_open(dir: &Path, boot: &str) -> Result<SledIndex, Unusable> {
         Ok(Err(error)) => return Err(Unusable::Damaged(error.to_string())),
         Err(_) => return Err(Unusable::Damaged("sled panicked while opening it".to_owned())),
     };
-    let index = SledIndex { db, dir: dir.to_owned() };
-    let version = index.db.get(VERSION_KEY).map_err(|error| Unusable::Damaged(error.to_string()))?;
+    let version = db.get(VERSION_KEY).map_err(|error| Unusable::Damaged(error.to_string()))?;
     match version.as_deref() {
         Some(version) if version == VERSION.to_le_bytes() => {}
         Some(version) => {
             return Err(Unusable::Damaged(format!("format version {version:?}, not {VERSION}")));
         }
-        None if index.db.is_empty() => {
-            let written = index.db.insert(VERSION_KEY, &VERSION.to_le_bytes());
+        None if db.is_empty() => {
+            let written = db.insert(VERSION_KEY, &VERSION.to_le_bytes());
             written.map_err(|error| Unusable::Refused(failed("make the index", error)))?;
         }
         None => return Err(Unusable::Damaged("no format version".to_owned())),
     }
+    let index = SledIndex::new(db, dir);
     if let Err(error) = index.reflects() {
         return Err(Unusable::Damaged(error.to_string()));
     }
@@ -252,7 +254,7 @@ fn place(table: Table, key: &[u8]) -> Vec<u8> {
 
 impl Index for SledIndex {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, IndexError> {
-        let value = self.db.get(place(table, key)).map_err(|error| failed("look up", error))?;
+        let value = self.db()?.get(place(table, key)).map_err(|error| failed("look up", error))?;
         Ok(value.map(|value| Bytes::copy_from_slice(&value)))
     }
 
@@ -272,7 +274,7 @@ impl Index for SledIndex {
         if start >= end {
             return Ok(Vec::new());
         }
-        let rows = self.db.range(start..end);
+        let rows = self.db()?.range(start..end);
         let row = |row: Result<(IVec, IVec), Error>| {
             let (key, value) = row.map_err(|error| failed("read a range", error))?;
             Ok((Bytes::copy_from_slice(&key[1..]), Bytes::copy_from_slice(&value)))
@@ -294,11 +296,11 @@ impl Index for SledIndex {
             }
         }
         batch.insert(&REFLECTS_KEY, &reflects.0.to_le_bytes());
-        self.db.apply_batch(batch).map_err(|error| failed("apply a batch", error))
+        self.db()?.apply_batch(batch).map_err(|error| failed("apply a batch", error))
     }
 
     fn reflects(&self) -> Result<Position, IndexError> {
-        let Some(bytes) = self.db.get(REFLECTS_KEY).map_err(|error| failed("look up", error))? else {
+        let Some(bytes) = self.db()?.get(REFLECTS_KEY).map_err(|error| failed("look up", error))? else {
             return Ok(Position::START);
         };
         let bytes = bytes.as_ref().try_into();
@@ -307,14 +309,20 @@ impl Index for SledIndex {
         Ok(Position(u64::from_le_bytes(bytes)))
     }
 
+    /// Afterwards every call fails. Dropping the index instead is safe and costs a rebuild if the
+    /// machine restarts.
     fn settle(&self) -> Result<(), IndexError> {
-        self.db.flush().map_err(|error| failed("flush", error))?;
+        let db = self.db.write().expect("no holder of the database panics").take();
+        let Some(db) = db else { return Ok(()) };
+        db.flush().map_err(|error| failed("flush", error))?;
+        // sled's threads hold its log until the last handle is gone.
+        drop(db);
         settle(&self.dir)
             .map_err(|source| IndexError::Io { doing: format!("close {}", self.dir.display()), source })
     }
 
     fn flush(&self) -> Result<(), IndexError> {
-        self.db.flush().map(|_| ()).map_err(|error| failed("flush", error))
+        self.db()?.flush().map(|_| ()).map_err(|error| failed("flush", error))
     }
 }
 
@@ -379,7 +387,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("index");
         let (index, _) = open(&path).unwrap();
-        index.db.insert(VERSION_KEY, &2_u32.to_le_bytes()).unwrap();
+        index.db().unwrap().insert(VERSION_KEY, &2_u32.to_le_bytes()).unwrap();
         drop(index);
         let (_, report) = open(&path).unwrap();
         assert!(report.set_aside.unwrap().why.contains("format version"));
@@ -467,7 +475,7 @@ mod tests {
         let path = dir.path().join("index");
         let (index, _) = open_on(&path, "monday").unwrap();
         apply_numbered(&index, 1);
-        index.close().unwrap();
+        index.settle().unwrap();
         let (index, report) = open_on(&path, "tuesday").unwrap();
         assert_eq!((report.reflects, report.set_aside), (Position(1), None));
         assert_whole(&index);
@@ -477,7 +485,7 @@ mod tests {
     fn without_a_boot_id_only_a_closed_index_is_believed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("index");
-        open_on(&path, "").unwrap().0.close().unwrap();
+        open_on(&path, "").unwrap().0.settle().unwrap();
         let (index, report) = open_on(&path, "").unwrap();
         assert_eq!(report.set_aside, None);
         drop(index);

@@ -70,6 +70,7 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
         .map_err(|error| Failure::ours(both!("打开存储时出错:{error}", "opening the store failed: {error}")))?
         .map_err(|error| cannot_open(&error, &config))?;
     tell_report(&report);
+    abort_on_panic();
 
     let local = socket::listen(&config.socket).await?;
     let listener = match config.peer_listener {
@@ -259,6 +260,16 @@ fn tell_report(report: &OpenReport) {
     if report.replayed.frames > 0 {
         tracing::info!(frames = report.replayed.frames, "the index was brought up to the journal");
     }
+}
+
+/// From here on a broken invariant stops the process; the journal is enough to start again. Opening is
+/// excepted: sled panics over some damaged files, and a damaged index is only moved aside.
+fn abort_on_panic() {
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        told(panic);
+        std::process::abort();
+    }));
 }
 
 /// Sends events to stderr. What events may hold is the rule of whoever writes them: ids, peers,
