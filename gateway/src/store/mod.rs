@@ -14,7 +14,7 @@
 //! [`JournalReader::replay`] from that position brings the index up to date. If the journal answers
 //! [`JournalError::Behind`], the index belongs to a newer journal: one of the two was restored from a
 //! backup, and a person decides. Stopping order: the journal needs nothing, the index is
-//! [closed](sled::SledIndex::close).
+//! [settled](Index::settle).
 
 pub mod index;
 pub mod journal;

@@ -12,7 +12,7 @@
 //! cut and zeroed parts of such files, and some opened without complaint, with keys missing from below
 //! the position they claimed to reflect, or present from above it. So [`Index::reflects`] is believed
 //! only if nothing can be missing. While the index is open, a marker in its folder names the boot of
-//! the machine; [`SledIndex::close`] syncs every file and removes it. An index with the marker of
+//! the machine; [`Index::settle`] syncs every file and removes it. An index with the marker of
 //! another boot was open when the machine went down, and is moved aside like one that does not open.
 //! The caller then rebuilds it from the journal, as it does after a deletion.
 //!
