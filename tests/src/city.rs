@@ -1,0 +1,141 @@
+//! One node as a process, and the files around it.
+
+use crate::desk::Desk;
+use crate::{PATIENCE, eventually};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+
+/// The `tongban` binary of this build, made once.
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let test = std::env::current_exe().expect("a test knows its own path");
+        let folder = test.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = Command::new(cargo);
+        build.args(["build", "--locked", "--quiet", "--package", "node", "--bin", "tongban"]);
+        if folder.file_name().is_some_and(|profile| profile == "release") {
+            build.arg("--release");
+        }
+        let built = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs");
+        assert!(built.success(), "tongban does not build");
+        folder.join("tongban")
+    })
+}
+
+/// Runs `tongban` with arguments to its end.
+pub fn tongban(arguments: &[&str]) -> Output {
+    Command::new(binary()).args(arguments).output().expect("tongban runs")
+}
+
+/// A node: its folder and, while it runs, its process.
+pub struct City {
+    /// Its division code.
+    pub node: &'static str,
+    home: PathBuf,
+    child: Option<Child>,
+}
+
+impl City {
+    pub(crate) fn new(
+        node: &'static str,
+        home: PathBuf,
+        port: u16,
+        partner: &str,
+        partner_port: u16,
+    ) -> Self {
+        let text = format!(
+            "node = \"{node}\"\ndata_dir = \"data\"\n\
+             [peer_listener]\naddress = \"127.0.0.1:{port}\"\n\
+             [local]\nsocket = \"node.sock\"\n\
+             [identity]\ntls_chain = \"keys/tls.pem\"\ntls_key = \"keys/tls.key\"\n\
+             signing_chain = \"keys/signing.pem\"\nsigning_key = \"keys/signing.key\"\n\
+             [trust]\ndir = \"trust\"\n\
+             [[peer]]\nnode = \"{partner}\"\naddress = \"127.0.0.1:{partner_port}\"\ndial = true\n"
+        );
+        std::fs::write(home.join("tongban.toml"), text).expect("a configuration is written");
+        Self { node, home, child: None }
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.home.join("tongban.toml")
+    }
+
+    /// Where journal and index lie.
+    pub fn data(&self) -> PathBuf {
+        self.home.join("data")
+    }
+
+    /// A file or folder of the node.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.home.join(name)
+    }
+
+    /// Everything the node has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.home.join("node.log")).unwrap_or_default()
+    }
+
+    /// Waits until the log holds a text.
+    pub async fn logs(&self, text: &str) {
+        eventually(&format!("{} to log {text}", self.node), async || self.log().contains(text)).await;
+    }
+
+    /// Starts the process and waits for its ready line.
+    pub async fn start(&mut self) {
+        let log = std::fs::File::options().create(true).append(true).open(self.home.join("node.log"));
+        let mut child = Command::new(binary())
+            .arg("serve")
+            .arg("--config")
+            .arg(self.config())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log.expect("a log file"))
+            .spawn()
+            .expect("tongban starts");
+        let stdout = child.stdout.take().expect("stdout is piped");
+        self.child = Some(child);
+        let line = tokio::task::spawn_blocking(move || {
+            let mut line = String::new();
+            BufReader::new(stdout).read_line(&mut line).map(|_| line)
+        });
+        let line = tokio::time::timeout(PATIENCE, line).await.expect("the node is ready in time");
+        let line = line.expect("the reader ends").expect("stdout is readable");
+        assert!(line.contains("ready"), "{} did not start: {}", self.node, self.log());
+    }
+
+    /// Runs `serve` expecting that it ends by itself: its exit code and what it said.
+    pub fn fails_to_start(&self) -> (i32, String) {
+        let output = Command::new(binary()).arg("serve").arg("--config").arg(self.config()).output();
+        let output = output.expect("tongban runs");
+        (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// SIGKILL, and waits until the process is gone.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("a child can be killed");
+            child.wait().expect("a child can be waited for");
+        }
+    }
+
+    /// Whether the process runs still.
+    pub fn runs(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// A connection of a business system and operator.
+    pub async fn desk(&self) -> Desk {
+        let socket = self.home.join("node.sock");
+        Desk::new(node::client::connect(&socket).await.expect("the node answers on its socket"))
+    }
+}
+
+impl Drop for City {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

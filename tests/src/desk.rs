@@ -1,0 +1,134 @@
+//! One business system's and operator's connection to its own node.
+
+use node::client::Clients;
+use prost::Message;
+use proto::exchange::v1 as wire;
+use proto::local::v1 as pb;
+use tonic::Status;
+
+/// A connection to a node's local socket.
+pub struct Desk {
+    clients: Clients,
+}
+
+/// The stable code of a refusal.
+pub fn code(status: &Status) -> String {
+    let code = status.metadata().get("tongban-code").and_then(|code| code.to_str().ok());
+    code.map_or_else(|| format!("no code: {status}"), str::to_owned)
+}
+
+impl Desk {
+    pub(crate) fn new(clients: Clients) -> Self {
+        Self { clients }
+    }
+
+    /// The node and its channels.
+    pub async fn status(&mut self) -> pb::StatusReply {
+        self.clients.operator.status(pb::StatusRequest {}).await.expect("status").into_inner()
+    }
+
+    /// One channel.
+    pub async fn channel(&mut self, from: &str, to: &str) -> pb::ChannelView {
+        let request = pb::ShowChannelRequest { from: from.into(), to: to.into() };
+        self.clients.operator.show_channel(request).await.expect("a channel").into_inner()
+    }
+
+    /// Submits as the request says.
+    pub async fn submit(&mut self, request: pb::SubmitRequest) -> Result<pb::SubmitReply, Status> {
+        self.clients.business.submit(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// Submits a message about a case under an idempotency key.
+    pub async fn act(
+        &mut self,
+        to: &str,
+        kind: &str,
+        case: &str,
+        payload: &impl Message,
+    ) -> Result<pb::SubmitReply, Status> {
+        self.submit(pb::SubmitRequest {
+            to: to.into(),
+            idempotency_key: format!("{case}/{kind}"),
+            kind: kind.into(),
+            case_id: case.into(),
+            payload: payload.encode_to_vec().into(),
+            ..Default::default()
+        })
+        .await
+    }
+
+    /// Waits for the receipt (or the refusal) of a message.
+    pub async fn receipt(&mut self, to: &str, message_id: &[u8]) -> pb::MessageState {
+        let request =
+            pb::WaitRequest { to: to.into(), message_id: message_id.to_vec().into(), timeout_ms: 30_000 };
+        self.clients.business.wait_receipt(request).await.expect("a message's state").into_inner()
+    }
+
+    /// One case.
+    pub async fn case(&mut self, id: &str) -> Option<pb::CaseView> {
+        let request = pb::CaseRequest { case_id: id.into() };
+        self.clients.business.show_case(request).await.ok().map(tonic::Response::into_inner)
+    }
+
+    /// All cases.
+    pub async fn cases(&mut self) -> Vec<pb::CaseView> {
+        let request = pb::ListCasesRequest { limit: 1000, ..Default::default() };
+        self.clients.business.list_cases(request).await.expect("cases").into_inner().cases
+    }
+
+    /// Signs a document and sends it.
+    pub async fn publish(
+        &mut self,
+        to: &str,
+        kind: &str,
+        payload: Vec<u8>,
+    ) -> Result<pb::SubmitReply, Status> {
+        let request = pb::PublishDocumentRequest {
+            to: to.into(),
+            r#type: kind.into(),
+            payload: payload.into(),
+            idempotency_key: String::new(),
+        };
+        self.clients.business.publish_document(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// The documents that the node holds.
+    pub async fn documents(&mut self) -> Vec<pb::DocumentView> {
+        let request = pb::ListDocumentsRequest {};
+        self.clients.business.list_documents(request).await.expect("documents").into_inner().documents
+    }
+
+    /// Puts a licence into the node's catalogue.
+    pub async fn put_licence(&mut self, licence: &wire::Licence) -> Result<(), Status> {
+        let request = pb::PutLicenceRequest { licence: licence.encode_to_vec().into() };
+        self.clients.business.put_licence(request).await.map(drop)
+    }
+
+    /// The inbox of a consumer, from its cursor on.
+    pub async fn inbox(&mut self, consumer: &str) -> tonic::Streaming<pb::InboxEntry> {
+        let request = pb::InboxRequest { consumer: consumer.into() };
+        self.clients.business.inbox(request).await.expect("an inbox").into_inner()
+    }
+
+    /// Moves a consumer's cursor.
+    pub async fn acknowledge(&mut self, consumer: &str, from: &str, next: u64) {
+        let request = pb::AcknowledgeRequest { consumer: consumer.into(), from: from.into(), epoch: 0, next };
+        self.clients.business.acknowledge(request).await.expect("an acknowledgement");
+    }
+
+    /// Exports the proof of a message.
+    pub async fn proof(&mut self, from: &str, to: &str, message_id: &[u8]) -> Vec<u8> {
+        let request = pb::ExportProofRequest {
+            from: from.into(),
+            to: to.into(),
+            message_id: message_id.to_vec().into(),
+        };
+        self.clients.operator.export_proof(request).await.expect("a proof").into_inner().bundle.to_vec()
+    }
+
+    /// Reconciles with a partner.
+    pub async fn reconcile(&mut self, peer: &str) -> Result<pb::ReconcileRunReply, Status> {
+        let request = pb::ReconcileRunRequest { peer: peer.into(), timeout_ms: 10_000 };
+        self.clients.operator.reconcile(request).await.map(tonic::Response::into_inner)
+    }
+}
