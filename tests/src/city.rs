@@ -34,6 +34,8 @@ pub fn tongban(arguments: &[&str]) -> Output {
 pub struct City {
     /// Its division code.
     pub node: &'static str,
+    /// Where partners dial it.
+    pub port: u16,
     home: PathBuf,
     child: Option<Child>,
 }
@@ -56,7 +58,7 @@ impl City {
              [[peer]]\nnode = \"{partner}\"\naddress = \"127.0.0.1:{partner_port}\"\ndial = true\n"
         );
         std::fs::write(home.join("tongban.toml"), text).expect("a configuration is written");
-        Self { node, home, child: None }
+        Self { node, port, home, child: None }
     }
 
     /// The configuration file.
