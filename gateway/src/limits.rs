@@ -64,6 +64,10 @@ pub const OLDER_CHAINS_MAX: usize = 8;
 
 /// Facts that one case may gather.
 pub const CASE_FACTS_MAX: usize = 256;
+/// Bytes of one case fact without its personal fields. It is a value of the index.
+pub const CASE_FACT_BYTES_MAX: usize = 60 * 1024;
+/// Bytes of a name that becomes a key of the index: a licence's identifier, a consumer.
+pub const NAME_BYTES_MAX: usize = 256;
 /// Materials in one case.
 pub const MATERIALS_MAX: usize = 200;
 

@@ -19,7 +19,8 @@ use crate::log::proof::root_at;
 use crate::log::tree::{Frontier, MissingNode, Nodes, TILE_HEIGHT, TILE_NODES};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::service::agreement::{Agreement, AgreementRecord};
-use crate::service::case::CaseFact;
+use crate::service::case::{CaseEvent, CaseFact};
+use crate::service::recognition::Outcome;
 use crate::service::standard::Standard;
 use crate::store::index::{Change, Table};
 use crate::store::{Locator, StoredFrame};
@@ -91,6 +92,10 @@ pub struct OutLog {
     pub refused: u64,
     /// Drafts that wait for contact, oldest first.
     pub staged: VecDeque<StagedDraft>,
+    /// Refusals that wait for it. They go first: nothing that has seen an entry may precede its refusal.
+    pub staged_refusals: VecDeque<StagedDraft>,
+    /// The newest `seen` of its headers.
+    pub seen: LogPosition,
     /// Entries of this commit that no checkpoint covers yet.
     pub open: OpenBatch,
     next_serial: u64,
@@ -120,7 +125,8 @@ pub struct InLog {
     pub stopped_detail: String,
     /// Entries refused here.
     pub refused: u64,
-    /// Entries below this were cosigned by this node before it lost them.
+    /// Entries below this were cosigned by this node, as the peer showed at the last contact: those of
+    /// them that are not here were lost.
     pub recovered_below: u64,
     /// The newest `seen` of its headers.
     pub seen: LogPosition,
@@ -250,6 +256,7 @@ impl Ledger {
         let signed = note(&out_row.signed);
         let cosigned = note(&out_row.cosigned);
         let mut staged = VecDeque::new();
+        let mut staged_refusals = VecDeque::new();
         let mut next_serial = 0;
         for (key, value) in self.archive.rows(Table::Staged, peer.as_str().as_bytes())? {
             let Some(place) = Place::from_bytes(&value) else { continue };
@@ -259,7 +266,8 @@ impl Ledger {
             };
             let serial = key.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
             next_serial = serial + 1;
-            staged.extend(read_staged(&fact, body, serial));
+            let Some(read) = read_staged(&fact, body, serial) else { continue };
+            if read.draft.kind == Kind::Refusal { &mut staged_refusals } else { &mut staged }.push_back(read);
         }
         let out = OutLog {
             log: LogId { channel: to, epoch: out_row.epoch },
@@ -275,6 +283,8 @@ impl Ledger {
             stopped_detail: out_row.stopped_detail,
             refused: out_row.refused,
             staged,
+            staged_refusals,
+            seen: LogPosition { epoch: out_row.seen_epoch, index: out_row.seen_size },
             open: OpenBatch::default(),
             next_serial,
         };
@@ -289,7 +299,7 @@ impl Ledger {
             cosigned,
             stopped_detail: in_row.stopped_detail,
             refused: in_row.refused,
-            recovered_below: in_row.recovered_below,
+            recovered_below: 0,
             seen: LogPosition { epoch: in_row.seen_epoch, index: in_row.seen_size },
         };
         self.out.insert(peer, out);
@@ -325,9 +335,10 @@ impl Ledger {
         self.row(Table::Message, rows::message(channel, id))
     }
 
-    /// The code with which this node refused a message of `channel`, when it did.
-    pub fn refused_here(&self, channel: ChannelId, id: MessageId) -> Option<RefusalCode> {
-        let code = self.get(Table::Request, rows::refused_here(channel, id))?;
+    /// The code with which this node refused the entry at a place of `channel`, when it did. The place
+    /// and not the message's id: a second message under an id that is taken is refused, the first is not.
+    pub fn refused_here(&self, channel: ChannelId, position: LogPosition) -> Option<RefusalCode> {
+        let code = self.get(Table::Request, rows::refused_here(channel, position))?;
         RefusalCode::with_code(std::str::from_utf8(&code).ok()?)
     }
 
@@ -374,6 +385,15 @@ impl Ledger {
         // A later row of the same key in this commit must win over an earlier plain one.
         self.overlay.remove(&(table, key.clone()));
         self.pending.push(PendingPlace { table, key, fact, count });
+    }
+
+    /// Signing certificates that this commit would make known.
+    pub fn keys_of_commit(&self) -> Vec<stored::SigningKey> {
+        let key = |(fact, _): &(stored::Fact, Vec<Bytes>)| match &fact.kind {
+            Some(stored::fact::Kind::SigningKey(key)) => Some(key.clone()),
+            _ => None,
+        };
+        self.facts.iter().filter_map(key).collect()
     }
 
     /// Closes the commit: its frame, and what of the index needs the frame's place.
@@ -431,6 +451,7 @@ impl Ledger {
         self.grow(log, &raw.header);
         let position = LogPosition { epoch: log.epoch, index };
         if let Ok(header) = Header::parse(&raw.header) {
+            self.out.get_mut(&peer).expect("the peer's logs are open").seen = header.seen;
             self.entry_effects(&header, position, raw.body.as_ref(), None, committed);
         }
         let open = &mut self.out.get_mut(&peer).expect("the peer's logs are open").open;
@@ -500,7 +521,10 @@ impl Ledger {
         if verdict.is_some() {
             self.inbound.get_mut(&peer).expect("the peer's logs are open").refused += 1;
         }
-        if let Ok(header) = Header::parse(&raw.header) {
+        // A header that names another log is refused, and must not touch that log's rows.
+        if let Ok(header) = Header::parse(&raw.header)
+            && header.log() == log
+        {
             if verdict.is_none() {
                 self.inbound.get_mut(&peer).expect("the peer's logs are open").seen = header.seen;
             }
@@ -531,6 +555,8 @@ impl Ledger {
             self.grow(log, &raw.header);
             if let Ok(header) = Header::parse(&raw.header) {
                 let position = LogPosition { epoch: log.epoch, index };
+                self.out.get_mut(&peer).expect("the peer's logs are open").seen = header.seen;
+                self.settle_draft(peer, &header, raw.body.as_ref());
                 self.entry_effects(&header, position, raw.body.as_ref(), None, committed);
             }
         }
@@ -574,21 +600,35 @@ impl Ledger {
         let out = self.out.get_mut(&peer).expect("the peer's logs are open");
         let serial = out.next_serial;
         out.next_serial += 1;
-        out.staged.push_back(StagedDraft { serial, draft, salt });
+        let refusal = draft.kind == Kind::Refusal;
+        let staged = StagedDraft { serial, draft, salt };
+        if refusal { &mut out.staged_refusals } else { &mut out.staged }.push_back(staged);
         self.locate(Table::Staged, rows::staged(peer, serial), fact, 1);
+    }
+
+    /// Whether an entry may be appended to a peer's log now: in contact, not stopped, and with as much
+    /// of the peer's log here as this node has ever cosigned or, by its own `seen`, built upon. A node
+    /// that lost its store takes both back before it speaks: `seen` never goes back.
+    pub fn may_append(&self, peer: NodeId) -> bool {
+        let (Some(out), Some(inbound)) = (self.out.get(&peer), self.inbound.get(&peer)) else { return false };
+        let held = LogPosition { epoch: inbound.log.epoch, index: inbound.machine.frontier.size() };
+        out.machine.may_sign() && held >= out.seen && held.index >= inbound.recovered_below
+    }
+
+    /// Whether drafts wait to a peer.
+    pub fn has_staged(&self, peer: NodeId) -> bool {
+        self.out.get(&peer).is_some_and(|out| !out.staged.is_empty() || !out.staged_refusals.is_empty())
     }
 
     /// Whether drafts wait to a peer that may be written to.
     pub fn has_backlog(&self, peer: NodeId) -> bool {
-        self.out.get(&peer).is_some_and(|out| out.machine.may_sign() && !out.staged.is_empty())
+        self.may_append(peer) && self.has_staged(peer)
     }
 
-    /// Takes the oldest waiting draft, which is about to be appended or dropped. Refusals go first: an
-    /// entry whose `seen` covers a refused one must stand behind its refusal.
+    /// Takes the next waiting draft, which is about to be appended or dropped.
     pub fn unstage(&mut self, peer: NodeId) -> Option<StagedDraft> {
-        let waiting = &mut self.out.get_mut(&peer)?.staged;
-        let refusal = waiting.iter().position(|staged| staged.draft.kind == Kind::Refusal);
-        let staged = waiting.remove(refusal.unwrap_or(0))?;
+        let out = self.out.get_mut(&peer)?;
+        let staged = out.staged_refusals.pop_front().or_else(|| out.staged.pop_front())?;
         self.delete(Table::Staged, rows::staged(peer, staged.serial));
         Some(staged)
     }
@@ -708,19 +748,24 @@ impl Ledger {
         true
     }
 
+    /// As [`Ledger::signing_key`], from its fact.
+    pub fn signing_key_again(&mut self, fact: &stored::SigningKey) {
+        if let (Ok(node), Some(key)) = (fact.node.parse(), signing_key_of(fact)) {
+            self.signing_key(node, key);
+        }
+    }
+
     fn remember_key(&mut self, fact: &stored::SigningKey) {
         if let (Ok(node), Some(key)) = (fact.node.parse(), signing_key_of(fact)) {
             self.keys.add(node, key);
         }
     }
 
-    /// Notes up to where an inbound log was cosigned by this node before it lost its copy.
+    /// Notes up to where an inbound log was cosigned by this node, as the peer shows. Not journalled: it
+    /// is shown at every contact, before anything is received.
     pub fn recovered_below(&mut self, peer: NodeId, size: u64) {
-        if let Some(inbound) = self.inbound.get_mut(&peer)
-            && inbound.recovered_below < size
-        {
+        if let Some(inbound) = self.inbound.get_mut(&peer) {
             inbound.recovered_below = size;
-            self.channel_row_in(peer);
         }
     }
 
@@ -735,9 +780,8 @@ impl Ledger {
             stopped: out.machine.stopped.map_or_else(String::new, |code| code.code().to_owned()),
             stopped_detail: out.stopped_detail.clone(),
             refused: out.refused,
-            recovered_below: 0,
-            seen_epoch: 0,
-            seen_size: 0,
+            seen_epoch: out.seen.epoch,
+            seen_size: out.seen.index,
         };
         let key = rows::channel(out.log.channel);
         self.put(Table::Channel, key, row.encode_to_vec());
@@ -755,7 +799,6 @@ impl Ledger {
             stopped: inbound.machine.stopped.map_or_else(String::new, |code| code.code().to_owned()),
             stopped_detail: inbound.stopped_detail.clone(),
             refused: inbound.refused,
-            recovered_below: inbound.recovered_below,
             seen_epoch: inbound.seen.epoch,
             seen_size: inbound.seen.index,
         };
@@ -825,24 +868,31 @@ impl Ledger {
                 }
             }
             Kind::LicenceQuery | Kind::RecognitionRequest => {
+                let key = rows::request(channel, header.message_id);
+                // After a loss the own answer was folded before the peer's question came again.
+                let known: Option<stored::RequestRow> = self.row(Table::Request, key.clone());
                 let row = stored::RequestRow {
                     kind: kind.name().to_owned(),
                     case_id: header.case_id.as_ref().map_or_else(String::new, |id| id.as_str().to_owned()),
-                    answered: false,
+                    answered: known.is_some_and(|known| known.answered),
                     agreement: wire_digest(header.agreement),
                     created_ms: header.created.0,
                     epoch: position.epoch,
                     index: position.index,
                 };
-                self.put(Table::Request, rows::request(channel, header.message_id), row.encode_to_vec());
+                self.put(Table::Request, key, row.encode_to_vec());
             }
             Kind::LicenceAttest | Kind::RecognitionDecide => {
-                if let Some(asked) = header.in_reply_to {
+                if let Some(asked) = header.in_reply_to
+                    && !leaves_open(kind, payload.as_ref())
+                {
                     let key = rows::request(channel.reverse(), asked);
-                    if let Some(mut row) = self.row::<stored::RequestRow>(Table::Request, key.clone()) {
-                        row.answered = true;
-                        self.put(Table::Request, key, row.encode_to_vec());
-                    }
+                    let mut row: stored::RequestRow =
+                        self.row(Table::Request, key.clone()).unwrap_or_default();
+                    row.answered = true;
+                    self.put(Table::Request, key, row.encode_to_vec());
+                    let answer = rows::answer(channel, header.message_id);
+                    self.put(Table::Request, answer, asked.0.to_vec());
                 }
             }
             _ if kind.is_case() => {
@@ -872,11 +922,12 @@ impl Ledger {
             };
             self.put(Table::Case, rows::case(id), row.encode_to_vec());
         }
-        if !fact.local
+        if let CaseEvent::Forwarded(_) = fact.event
             && let Some(mut row) = self.row::<stored::CaseRow>(Table::Case, rows::case(id))
-            && !row.refused.is_empty()
         {
-            row.refused.clear(); // forwarded again after a refusal
+            row.refused.clear(); // perhaps forwarded again after a refusal
+            // After a loss the competent place folds its own facts before the forward that came first.
+            row.opened_ms = fact.created.0;
             self.put(Table::Case, rows::case(id), row.encode_to_vec());
         }
         let key = rows::case_fact(id, fact.author, fact.local, fact.position.epoch, fact.position.index);
@@ -887,24 +938,41 @@ impl Ledger {
 
     /// A refusal by the peer takes back the effect of the refused entry; one of ours is remembered.
     fn refusal_effect(&mut self, header: &Header, payload: Option<&Bytes>) {
-        let Some(refused_id) = header.in_reply_to else { return };
-        let code = payload
-            .and_then(|payload| proto::exchange::v1::Refusal::decode(payload.clone()).ok())
-            .map_or_else(|| "unknown".to_owned(), |refusal| refusal.code);
         let refused_channel = header.channel.reverse();
+        let said = payload.and_then(|payload| proto::exchange::v1::Refusal::decode(payload.clone()).ok());
         if header.channel.from == self.me {
-            self.put(Table::Request, rows::refused_here(refused_channel, refused_id), code.into_bytes());
+            if let Some(said) = said {
+                let position = LogPosition { epoch: header.seen.epoch, index: said.refused_index };
+                let key = rows::refused_here(refused_channel, position);
+                self.put(Table::Request, key, said.code.into_bytes());
+            }
             return;
         }
+        let Some(refused_id) = header.in_reply_to else { return };
         let key = rows::message(refused_channel, refused_id);
         let Some(mut row) = self.row::<stored::MessageRow>(Table::Message, key.clone()) else { return };
-        if !row.refused.is_empty() {
+        // The refusal of a later message under the same id is no word about the first.
+        if !row.refused.is_empty() || said.as_ref().is_some_and(|said| said.refused_index != row.index) {
             return;
         }
+        let code = said.map_or_else(|| "unknown".to_owned(), |said| said.code);
         row.refused.clone_from(&code);
         self.put(Table::Message, key, row.encode_to_vec());
         if let Some(out) = self.out.get_mut(&header.channel.from) {
             out.refused += 1;
+        }
+        // A refused question is no question, and a refused answer leaves its question open.
+        let request = rows::request(refused_channel, refused_id);
+        if self.get(Table::Request, request.clone()).is_some() {
+            self.delete(Table::Request, request);
+        }
+        let asked = self.get(Table::Request, rows::answer(refused_channel, refused_id));
+        if let Some(asked) = asked.and_then(|id| <[u8; 16]>::try_from(&id[..]).ok()) {
+            let key = rows::request(refused_channel.reverse(), MessageId(asked));
+            if let Some(mut row) = self.row::<stored::RequestRow>(Table::Request, key.clone()) {
+                row.answered = false;
+                self.put(Table::Request, key, row.encode_to_vec());
+            }
         }
         let Some(case_id) = &header.case_id else { return };
         let Some(book) = self.case_book(case_id) else { return };
@@ -958,6 +1026,10 @@ impl Ledger {
     fn document_row(&mut self, digest: &Digest, channel: ChannelId, position: LogPosition) {
         let key = rows::document(digest);
         let mut row: stored::DocumentRow = self.row(Table::Document, key.clone()).unwrap_or_default();
+        // Published again it is the same document: one place for each who signed is enough, and bounded.
+        if row.positions.iter().any(|known| known.from == channel.from.as_str()) {
+            return;
+        }
         row.positions.push(stored::EntryPosition {
             from: channel.from.to_string(),
             to: channel.to.to_string(),
@@ -1010,6 +1082,9 @@ impl Ledger {
                 let mut aliases = fact.aliases.into_iter();
                 for header in fact.headers {
                     let raw = RawEntry { header, body: bodies.next().flatten() };
+                    if let Ok(header) = Header::parse(&raw.header) {
+                        self.forget_staged(peer, header.message_id);
+                    }
                     self.append_out(peer, raw, aliases.next().unwrap_or_default(), committed);
                 }
                 self.seal_out(peer, note(&fact.checkpoint)?);
@@ -1089,51 +1164,42 @@ impl Ledger {
                     self.put_licence(&licence, body);
                 }
             }
-            Stored::SigningKey(fact) => {
-                if let (Ok(node), Some(key)) = (node(&fact.node), signing_key_of(&fact)) {
-                    self.signing_key(node, key);
-                }
-            }
+            Stored::SigningKey(fact) => self.signing_key_again(&fact),
             Stored::Alarm(fact) => self.alarm(&fact.code, fact.detail),
             Stored::DraftDropped(fact) => {
                 let peer = node(&fact.to)?;
                 self.known(peer)?;
-                self.forget_staged(peer, &fact.message_id);
-                if let (Ok(id), Some(code)) =
-                    (<[u8; 16]>::try_from(&fact.message_id[..]), RefusalCode::with_code(&fact.code))
-                {
-                    self.drop_draft(peer, MessageId(id), code);
-                }
+                let id = <[u8; 16]>::try_from(&fact.message_id[..]).map_err(|_| mismatch("a message id"))?;
+                self.forget_staged(peer, MessageId(id));
+                // A code of a later version is still a refusal.
+                let code = RefusalCode::with_code(&fact.code).unwrap_or(RefusalCode::UnknownKind);
+                self.drop_draft(peer, MessageId(id), code);
             }
         }
         Ok(())
     }
 
-    /// In replay an appended entry ends the wait of its draft.
-    fn forget_staged(&mut self, peer: NodeId, id: &[u8]) {
-        let Some(out) = self.out.get_mut(&peer) else { return };
-        let Some(place) = out.staged.iter().position(|staged| staged.draft.message_id.0 == *id) else {
-            return;
+    /// Ends the wait of a draft that was appended or dropped; gives it.
+    fn forget_staged(&mut self, peer: NodeId, id: MessageId) -> Option<StagedDraft> {
+        let out = self.out.get_mut(&peer)?;
+        // They leave in the order in which they came, so this looks at the first one only, mostly.
+        let take = |waiting: &mut VecDeque<StagedDraft>| {
+            let place = waiting.iter().position(|staged| staged.draft.message_id == id)?;
+            waiting.remove(place)
         };
-        if let Some(staged) = out.staged.remove(place) {
-            self.delete(Table::Staged, rows::staged(peer, staged.serial));
-        }
+        let staged = take(&mut out.staged_refusals).or_else(|| take(&mut out.staged))?;
+        self.delete(Table::Staged, rows::staged(peer, staged.serial));
+        Some(staged)
     }
 
-    /// Drops waiting drafts whose messages stand in the log already: called once, after a replay.
-    pub fn settle_staged(&mut self) {
-        let peers: Vec<NodeId> = self.out.keys().copied().collect();
-        for peer in peers {
-            let channel = ChannelId { from: self.me, to: peer };
-            let done: Vec<MessageId> = self.out[&peer]
-                .staged
-                .iter()
-                .map(|staged| staged.draft.message_id)
-                .filter(|id| self.message(channel, *id).is_some_and(|row| !row.dropped))
-                .collect();
-            for id in done {
-                self.forget_staged(peer, &id.0);
-            }
+    /// An own entry came back for which a draft waits: it had been sent before the store was lost.
+    fn settle_draft(&mut self, peer: NodeId, header: &Header, body: Option<&Bytes>) {
+        let Some(StagedDraft { draft, .. }) = self.forget_staged(peer, header.message_id) else { return };
+        let waited =
+            content_digest(draft.kind.name(), draft.case_id.as_ref(), draft.in_reply_to, &draft.payload);
+        let came = body.and_then(payload).map(|payload| content_of(header, &payload));
+        if came.is_some_and(|came| came != waited) {
+            self.alarm("draft.different", format!("message={}", header.message_id));
         }
     }
 
@@ -1179,6 +1245,13 @@ pub fn content_digest(
 
 fn content_of(header: &Header, payload: &[u8]) -> Bytes {
     content_digest(&header.kind, header.case_id.as_ref(), header.in_reply_to, payload)
+}
+
+/// 待人工: the other side is told, and the decision of a person is still to come.
+fn leaves_open(kind: Kind, payload: Option<&Bytes>) -> bool {
+    let decided = |payload: &Bytes| proto::exchange::v1::RecognitionDecide::decode(payload.clone()).ok();
+    kind == Kind::RecognitionDecide
+        && payload.and_then(decided).is_some_and(|decided| decided.outcome == Outcome::Manual.name())
 }
 
 /// The head that a note signs.

@@ -27,7 +27,7 @@ use crate::id::{ChannelId, Kind, LogId, LogPosition, MessageId, NodeId};
 use crate::keybook::KeyBook;
 use crate::limits::{
     BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES, COMMIT_BYTES_MAX,
-    COMMIT_COMMANDS_MAX, STAGED_DRAFTS_MAX,
+    COMMIT_COMMANDS_MAX, NAME_BYTES_MAX, STAGED_DRAFTS_MAX,
 };
 use crate::log::checkpoint::{Checkpoint, Note, cosigned_message};
 use crate::refusal::{Refusal, RefusalCode};
@@ -126,13 +126,12 @@ pub struct Core {
     snapshot: Arc<RwLock<Snapshot>>,
     progress: watch::Sender<u64>,
     touched: BTreeSet<NodeId>,
-    /// Peers that were met, but whose log this node had cosigned further than it remembers: nothing is
-    /// said to them before what was lost came back, for it would be judged without it.
-    catching_up: BTreeSet<NodeId>,
     /// What to say once the commit is durable.
     replies: Vec<Told>,
     /// Header and body bytes gathered so far.
     gathered: usize,
+    /// The last commit found no room on the disk.
+    full: bool,
 }
 
 /// What a start found.
@@ -174,11 +173,6 @@ impl Core {
                 Ok(())
             })
             .map_err(CommitError::Journal)?;
-        if frames > 0 {
-            ledger.settle_staged();
-            let changes = ledger.changes(Vec::new(), crate::store::Locator::from_bytes([0; 16]));
-            index.apply(changes, ports.journal.end())?;
-        }
         let mut core = Self {
             ports,
             me,
@@ -189,10 +183,10 @@ impl Core {
             snapshot: Arc::default(),
             progress: watch::Sender::new(0),
             touched: peers.iter().copied().collect(),
-            catching_up: BTreeSet::new(),
             peers,
             replies: Vec::new(),
             gathered: 0,
+            full: false,
         };
         core.publish();
         Ok((core, Replayed { frames }))
@@ -229,7 +223,8 @@ impl Core {
     /// When the process must stop. Every command taken was answered.
     pub fn commit(&mut self, waiting: &mut VecDeque<Command>) -> Result<(), CommitError> {
         let now = self.ports.clock.now();
-        // What waited longest goes first: drafts that one commit could not hold.
+        // What waited longest goes first: drafts that one commit could not hold, or that waited for what
+        // the peer had to give back.
         for peer in self.backlog() {
             self.touched.insert(peer);
             self.sequence_staged(peer, now)?;
@@ -257,9 +252,10 @@ impl Core {
         self.ledger.out.keys().copied().filter(|peer| self.ledger.has_backlog(*peer)).collect()
     }
 
-    /// Whether a commit without commands would have something to do.
+    /// Whether a commit without commands would have something to do. On a full disk it has not: the
+    /// next command tries again.
     pub fn has_backlog(&self) -> bool {
-        !self.backlog().is_empty()
+        !self.full && !self.backlog().is_empty()
     }
 
     fn take(&mut self, command: Command, now: UnixMillis) -> Result<(), CommitError> {
@@ -273,8 +269,11 @@ impl Core {
                 self.answer(reply, outcome);
             }
             Command::Acknowledge { consumer, from, next, reply } => {
-                self.ledger.cursor(&consumer, from, next);
-                self.answer(reply, Ok(()));
+                let outcome = name_fits(&consumer);
+                if outcome.is_ok() {
+                    self.ledger.cursor(&consumer, from, next);
+                }
+                self.answer(reply, outcome);
             }
             Command::Contact { statement, reply } => {
                 let outcome = self.contact(&statement, now)?;
@@ -395,7 +394,7 @@ impl Core {
         self.gathered += draft.payload.len() + 512;
         self.touched.insert(to);
         // Before contact nothing is sequenced; after it, nothing overtakes what waited.
-        if !out.machine.may_sign() || !out.staged.is_empty() {
+        if !self.ledger.may_append(to) || self.ledger.has_staged(to) {
             if out.staged.len() >= STAGED_DRAFTS_MAX {
                 return Ok(Err(Refusal::new(RefusalCode::Overloaded, "drafts wait for contact")));
             }
@@ -537,6 +536,7 @@ impl Core {
         let licence = proto::exchange::v1::Licence::decode(payload.clone())
             .map_err(|error| Refusal::new(RefusalCode::MalformedPayload, error.to_string()))?;
         wire::payload::decode_licence(payload)?;
+        name_fits(&licence.id)?;
         let salt = random_16(&*self.ports.randomness);
         self.ledger.put_licence(&licence, entry::body(salt, payload));
         Ok(())
@@ -572,14 +572,7 @@ impl Core {
                 {
                     self.ledger.receipt(peer, note.clone());
                 }
-                let inbound = &self.ledger.inbound[&peer];
-                if inbound.machine.frontier.size() < inbound.recovered_below
-                    && inbound.machine.stopped.is_none()
-                {
-                    self.catching_up.insert(peer);
-                } else {
-                    self.in_contact(peer, now)?;
-                }
+                self.in_contact(peer, now)?;
                 Ok(ContactOutcome::DeliverFrom(size))
             }
             Contact::RecoverFrom(size) => {
@@ -605,7 +598,10 @@ impl Core {
 
     fn in_contact(&mut self, peer: NodeId, now: UnixMillis) -> Result<(), CommitError> {
         self.ledger.out.get_mut(&peer).expect("the peer's logs are open").machine.contacted = true;
-        self.sequence_staged(peer, now)
+        if self.ledger.may_append(peer) {
+            self.sequence_staged(peer, now)?;
+        }
+        Ok(())
     }
 
     fn receipt(&mut self, peer: NodeId, note: Note) -> Result<Result<(), Refusal>, CommitError> {
@@ -728,10 +724,6 @@ impl Core {
         }
         let note = self.cosign(batch.note(), now)?;
         self.ledger.seal_in(peer, entries, note.clone());
-        let inbound = &self.ledger.inbound[&peer];
-        if inbound.machine.frontier.size() >= inbound.recovered_below && self.catching_up.remove(&peer) {
-            self.in_contact(peer, now)?;
-        }
         Ok(note)
     }
 
@@ -754,6 +746,7 @@ impl Core {
             self.publish();
             return Ok(Ok(()));
         }
+        let keys = self.ledger.keys_of_commit();
         let finished = self.ledger.finish(now);
         let (frame, places) = finished.into_parts();
         match self.ports.journal.append(frame) {
@@ -761,16 +754,19 @@ impl Core {
                 let changes = self.ledger.changes(places, placed.locator);
                 self.ports.index.apply(changes, placed.position)?;
                 self.publish();
+                self.full = false;
                 Ok(Ok(()))
             }
             Err(JournalError::Full | JournalError::TooLarge { .. }) => {
                 // Nothing was written: forget what was folded of it.
-                let contacted: Vec<NodeId> = self
+                let met: Vec<(NodeId, bool, u64)> = self
                     .ledger
                     .out
-                    .iter()
-                    .filter(|(_, out)| out.machine.contacted)
-                    .map(|(peer, _)| *peer)
+                    .values()
+                    .zip(self.ledger.inbound.values())
+                    .map(|(out, inbound)| {
+                        (out.log.channel.to, out.machine.contacted, inbound.recovered_below)
+                    })
                     .collect();
                 self.ledger = Ledger::load(
                     self.me,
@@ -780,11 +776,17 @@ impl Core {
                     Arc::clone(&self.keys),
                     Arc::clone(&self.ledger.documents),
                 )?;
-                for peer in contacted {
+                for (peer, contacted, recovered_below) in met {
                     if let Some(out) = self.ledger.out.get_mut(&peer) {
-                        out.machine.contacted = true;
+                        out.machine.contacted = contacted;
                     }
+                    self.ledger.recovered_below(peer, recovered_below);
                 }
+                // The key book has them already, so nobody will name them again.
+                for key in &keys {
+                    self.ledger.signing_key_again(key);
+                }
+                self.full = true;
                 Ok(Err(RefusalCode::StoreFull.into()))
             }
             Err(error) => Err(CommitError::Journal(error)),
@@ -803,7 +805,7 @@ impl Core {
                     root: out.machine.frontier.root(),
                     checkpoint: out.signed.clone(),
                     cosigned: out.cosigned.clone(),
-                    staged: out.staged.len(),
+                    staged: out.staged.len() + out.staged_refusals.len(),
                     contacted: out.machine.contacted,
                     stopped: stop(out.machine.stopped, &out.stopped_detail),
                     refused: out.refused,
@@ -853,6 +855,14 @@ pub(crate) fn alias_id(secret: &[u8; 32], to: NodeId, alias: &str) -> MessageId 
     id[6] = id[6] & 0x0f | 0x80; // UUID version 8: ours
     id[8] = id[8] & 0x3f | 0x80;
     MessageId(id)
+}
+
+/// Names that become keys of the index.
+fn name_fits(name: &str) -> Result<(), Refusal> {
+    if name.len() <= NAME_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Refusal::new(RefusalCode::TooLarge, format!("name bytes={}", name.len())))
 }
 
 /// Judgement counts whole seconds: its instant is the one that the cosignature shows (WIRE.md §10.3).

@@ -1,11 +1,13 @@
 //! Keys and values of the index. All of it can be rebuilt from the journal, so a change here needs a
 //! new [`INDEX_VERSION`] and nothing else: an index of another version is made anew.
 
-use crate::id::{CaseId, ChannelId, Digest, LogId, MessageId, NodeId};
+use crate::id::{CaseId, ChannelId, Digest, LogId, LogPosition, MessageId, NodeId};
+use crate::limits::{CASE_FACT_BYTES_MAX, NAME_BYTES_MAX};
 use crate::store::Locator;
+use crate::store::index::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// Raised when rows change their meaning.
-pub const INDEX_VERSION: u32 = 1;
+pub const INDEX_VERSION: u32 = 2;
 
 /// Table Meta: the version of the rows, u32 big endian.
 pub const VERSION: &[u8] = b"rows-version";
@@ -140,11 +142,20 @@ pub fn request(channel: ChannelId, id: MessageId) -> Vec<u8> {
     key
 }
 
-/// Table Request: a refusal that this node wrote for a message of `channel`.
-pub fn refused_here(channel: ChannelId, id: MessageId) -> Vec<u8> {
-    let mut key = b"r".to_vec();
+/// Table Request: an answer, whose value is the id of the request that it answers.
+pub fn answer(channel: ChannelId, id: MessageId) -> Vec<u8> {
+    let mut key = b"a".to_vec();
     key.extend_from_slice(&channel_prefix(channel));
     key.extend_from_slice(&id.0);
+    key
+}
+
+/// Table Request: a refusal that this node wrote for the entry at `position` of `channel`.
+pub fn refused_here(channel: ChannelId, position: LogPosition) -> Vec<u8> {
+    let mut key = b"r".to_vec();
+    key.extend_from_slice(&channel_prefix(channel));
+    key.extend_from_slice(&position.epoch.to_be_bytes());
+    key.extend_from_slice(&position.index.to_be_bytes());
     key
 }
 
@@ -165,3 +176,6 @@ pub fn signing_key(node: NodeId, leaf: &[u8]) -> Vec<u8> {
 
 /// Prefix of all signing certificates in table Meta.
 pub const SIGNING_KEYS: &[u8] = b"key/";
+
+const _: () = assert!(CASE_FACT_BYTES_MAX + 1024 <= VALUE_BYTES_MAX, "a case fact fits a row");
+const _: () = assert!(NAME_BYTES_MAX + 64 <= KEY_BYTES_MAX, "a name fits a key");

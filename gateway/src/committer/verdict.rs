@@ -113,7 +113,7 @@ impl Core {
         lost: bool,
     ) -> Result<(), Refusal> {
         let header = entry.header.as_ref().map_err(|code| Refusal::from(*code))?;
-        if lost && let Some(code) = self.ledger.refused_here(channel, header.message_id) {
+        if lost && let Some(code) = self.ledger.refused_here(channel, position) {
             return Err(Refusal::from(code));
         }
         let kind = Kind::named(&header.kind)
@@ -218,7 +218,7 @@ impl Core {
             payload: Bytes::from(wire::payload::encode_refusal(refusal, position.index)),
         };
         let salt = random_16(&*self.ports.randomness);
-        if !self.ledger.out[&peer].machine.may_sign() {
+        if !self.ledger.may_append(peer) {
             self.ledger.stage(draft, salt);
             return Ok(());
         }

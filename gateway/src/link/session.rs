@@ -8,9 +8,9 @@ use crate::committer::{Command, ContactOutcome, PeerStatement};
 use crate::entry::RawEntry;
 use crate::id::{LogId, NodeId};
 use crate::keybook::SigningKey;
-use crate::limits::{BATCHES_IN_FLIGHT_MAX, LINK_TASKS_MAX, OPEN_MILLIS_MAX};
+use crate::limits::{BATCHES_IN_FLIGHT_MAX, LINK_TASKS_MAX, OPEN_MILLIS_MAX, TRUST_POLL_MILLIS};
 use crate::log::checkpoint::Note;
-use crate::peer::PeerStream;
+use crate::peer::{PeerStream, Standing};
 use crate::reconcile;
 use crate::refusal::{Refusal, RefusalCode};
 use proto::exchange::v1 as wire;
@@ -138,33 +138,41 @@ impl Session {
         }
     }
 
+    /// Converses until the link ends. The guard runs beside the conversation, so that a fence or a lost
+    /// standing ends the link even while it waits for the committer or for a peer that does not read.
     async fn run(
+        self,
+        stream: &mut PeerStream,
+        fenced: watch::Receiver<Option<RefusalCode>>,
+        reconcile_asks: mpsc::Receiver<ReconcileAsk>,
+    ) -> Result<(), Refusal> {
+        let standing = Arc::clone(&stream.standing);
+        tokio::select! {
+            biased;
+            end = guard(standing, fenced) => Err(end),
+            ended = self.talk(stream, reconcile_asks) => ended,
+        }
+    }
+
+    async fn talk(
         mut self,
         stream: &mut PeerStream,
-        mut fenced: watch::Receiver<Option<RefusalCode>>,
         mut reconcile_asks: mpsc::Receiver<ReconcileAsk>,
     ) -> Result<(), Refusal> {
         let answers = self.answers.take().expect("a session runs once");
         self.tasks.spawn(answer(answers, self.outgoing.clone(), self.receipted.clone()));
         self.contact().await?;
-        let standing = Arc::clone(&stream.standing);
-        let mut trust_poll = tokio::time::interval(Duration::from_millis(crate::limits::TRUST_POLL_MILLIS));
         loop {
             tokio::select! {
                 biased;
-                changed = fenced.changed() => {
-                    let code = *fenced.borrow();
-                    return Err(code.filter(|_| changed.is_ok()).unwrap_or(RefusalCode::Fenced).into());
-                }
                 Some(ended) = self.tasks.join_next() => {
                     ended.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))?;
                 }
-                _ = trust_poll.tick() => standing.check()?,
-                Some((request, reply)) = reconcile_asks.recv() => self.ask_totals(request, reply).await?,
+                Some((request, reply)) = reconcile_asks.recv() => self.ask_totals(request, reply),
                 next = stream.incoming.next() => {
                     let Some(next) = next else { return Ok(()) };
                     let next = next.map_err(|error| Refusal::new(RefusalCode::LinkBroken, error))?;
-                    standing.check()?;
+                    stream.standing.check()?;
                     self.take(next).await?;
                 }
             }
@@ -195,7 +203,7 @@ impl Session {
             ContactOutcome::RecoverFrom { here, there } => {
                 self.recovering = Some(there);
                 let epoch = self.links.out_log(self.peer).epoch;
-                self.send(Frame::Recover(wire::Recover { epoch, first: here })).await;
+                self.send(Frame::Recover(wire::Recover { epoch, first: here }));
             }
             ContactOutcome::Stopped(code) => {
                 tracing::warn!(peer = %self.peer, %code, "the log to this peer is stopped");
@@ -204,9 +212,14 @@ impl Session {
         Ok(())
     }
 
-    async fn send(&self, kind: Frame) {
-        // A link that is gone ends the loop by itself.
-        let _ = self.outgoing.send(frame(kind)).await;
+    /// Sends beside the conversation: two nodes that each waited for the other to read would wait for ever.
+    fn send(&mut self, kind: Frame) {
+        let outgoing = self.outgoing.clone();
+        self.tasks.spawn(async move {
+            // A link that is gone ends the loop by itself.
+            let _ = outgoing.send(frame(kind)).await;
+            Ok(())
+        });
     }
 
     async fn take(&mut self, next: wire::Frame) -> Result<(), Refusal> {
@@ -298,7 +311,7 @@ impl Session {
         })?;
         let (reply, answer) = oneshot::channel();
         self.links.committer.queue(Command::Receive { batch, reply }).await?;
-        self.wait_for(Pending::Batch(answer)).await
+        self.wait_for(Pending::Batch(answer))
     }
 
     async fn cosigned(&mut self, cosigned: wire::Cosigned) -> Result<(), Refusal> {
@@ -311,11 +324,15 @@ impl Session {
         let size = note.checkpoint().size;
         let (reply, answer) = oneshot::channel();
         self.links.committer.queue(Command::Receipt { peer: self.peer, note, reply }).await?;
-        self.wait_for(Pending::Receipt(size, answer)).await
+        self.wait_for(Pending::Receipt(size, answer))
     }
 
-    async fn wait_for(&self, pending: Pending) -> Result<(), Refusal> {
-        self.pending.send(pending).await.map_err(|_| RefusalCode::Fenced.into())
+    fn wait_for(&self, pending: Pending) -> Result<(), Refusal> {
+        // Within its credit a peer never fills this; beyond it, waiting would stop our reading.
+        self.pending.try_send(pending).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => RefusalCode::CreditExceeded.into(),
+            mpsc::error::TrySendError::Closed(_) => RefusalCode::Fenced.into(),
+        })
     }
 
     /// Own entries that the peer gives back. Their checkpoint must bear our own signature, under any
@@ -352,17 +369,31 @@ impl Session {
         Ok(())
     }
 
-    async fn ask_totals(
+    fn ask_totals(
         &mut self,
         mut request: wire::ReconcileRequest,
         reply: oneshot::Sender<wire::ReconcileReply>,
-    ) -> Result<(), Refusal> {
+    ) {
         self.next_request += 1;
         request.request = self.next_request;
         self.asked.retain(|_, waiting| !waiting.is_closed());
         self.asked.insert(request.request, reply);
-        self.send(Frame::ReconcileRequest(request)).await;
-        Ok(())
+        self.send(Frame::ReconcileRequest(request));
+    }
+}
+
+/// Resolves when the link has to end: another takes its place, or the peer's certificate lost its standing.
+async fn guard(standing: Arc<dyn Standing>, mut fenced: watch::Receiver<Option<RefusalCode>>) -> Refusal {
+    let mut trust_poll = tokio::time::interval(Duration::from_millis(TRUST_POLL_MILLIS));
+    loop {
+        tokio::select! {
+            biased;
+            changed = fenced.changed() => {
+                let code = *fenced.borrow();
+                return code.filter(|_| changed.is_ok()).unwrap_or(RefusalCode::Fenced).into();
+            }
+            _ = trust_poll.tick() => if let Err(refusal) = standing.check() { return refusal },
+        }
     }
 }
 
