@@ -39,6 +39,15 @@
 //! that was given, and judged afterwards: so what we once refused is known before anything is judged
 //! again.
 //!
+//! # Nothing is said before it is all back
+//!
+//! Own entries back is not enough. A node whose copy of the *peer's* log is shorter than what it once
+//! cosigned, or built upon by its own `seen`, still lacks what its next words would be judged against:
+//! an answer to a case whose forward has not come back yet would be refused at its turn, and `seen`
+//! would go back. So drafts wait until both logs are as long as they were
+//! ([`Ledger::may_append`](crate::committer::ledger::Ledger::may_append)), refusals first. The demo with
+//! `--fault restore` found this: business systems began again faster than the log came back.
+//!
 //! # What does not come back from partners
 //!
 //! They hold what crossed. Gone with the disk are: drafts that were staged and never sequenced, entries
