@@ -22,6 +22,8 @@ use tokio::task::JoinSet;
 
 /// Cases that are open at once.
 const OPEN_CASES: usize = 160;
+/// How long the load may have nothing on its way from 岳阳 to 咸宁.
+const ON_ITS_WAY: Duration = Duration::from_secs(2);
 /// Between two looks at a condition that nobody announces.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -185,7 +187,7 @@ pub(super) async fn run(
     let all = plan.cases().len();
     let third = all.div_ceil(3);
     narrator.tell(Moment::note(
-        format!("{} 件办件,轮流办理 {} 个事项,同时在办至多 {OPEN_CASES} 件", all, plan.items_covered()),
+        format!("{} 件办件，轮流办理 {} 个事项，同时在办至多 {OPEN_CASES} 件", all, plan.items_covered()),
         format!(
             "{all} cases, in turn through {} items, at most {OPEN_CASES} open at once",
             plan.items_covered()
@@ -217,12 +219,12 @@ pub(super) async fn run(
     };
     narrator.tell(Moment::note(
         format!(
-            "{all} 件全部办结,{} 条消息均有回执;重启后重报 {} 条,均按原编号认出",
+            "{all} 件全部办结，{} 条消息均有回执；重启后重报 {} 条，均按原编号认出",
             grouped(messages),
             report.recognised_again
         ),
         format!(
-            "all {all} cases ended, {} messages have their receipt; {} were sent again after the restart, all recognised",
+            "all {all} cases ended, {} messages have their receipt; sent again after the restart and recognised: {}",
             grouped(messages),
             report.recognised_again
         ),
@@ -269,37 +271,29 @@ async fn kill_and_restart(
     drivers: &mut JoinSet<DemoError>,
     narrator: &Narrator,
 ) -> Result<KillReport, DemoError> {
+    // not between two deliveries: something is on its way
+    within(ON_ITS_WAY, "a message on its way", owed(yueyang)).await?;
     let signal = rig.xianning.kill().await?;
     let killed = Instant::now();
     let cases_ended = open(&tally.ended).len();
-    let owed = async {
-        loop {
-            let [outbound, _] = yueyang.channels().await?;
-            let owed = outbound.size - outbound.cosigned.min(outbound.size) + outbound.staged;
-            if owed > 0 {
-                return Ok((owed, outbound.cosigned));
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    };
     let (without_receipt, cosigned) =
-        match within(Duration::from_secs(2), "a message without a receipt", owed).await {
+        match within(ON_ITS_WAY, "a message without a receipt", owed(yueyang)).await {
             Ok(owed) => owed,
             Err(DemoError::TooLate { .. }) => (0, yueyang.channels().await?[0].cosigned),
             Err(error) => return Err(error),
         };
     narrator.tell(Moment::note(
         format!(
-            "咸宁节点进程被 SIGKILL 杀死:已办结 {cases_ended} 件,{without_receipt} 条消息尚无回执"
+            "咸宁节点进程被 SIGKILL 杀死：已办结 {cases_ended} 件，{without_receipt} 条消息尚无回执"
         ),
         format!(
-            "Xianning's process is killed with SIGKILL: {cases_ended} cases had ended, {without_receipt} messages have no receipt yet"
+            "Xianning's process is killed with SIGKILL: {cases_ended} cases had ended, messages without a receipt: {without_receipt}"
         ),
     ));
     rig.xianning.start().await?;
     let ready = killed.elapsed();
     narrator.tell(Moment::note(
-        format!("咸宁节点重新启动,杀死后 {:.0} ms 就绪", ready.as_secs_f64() * 1e3),
+        format!("咸宁节点重新启动，杀死后 {:.0} ms 就绪", ready.as_secs_f64() * 1e3),
         format!("Xianning's node is started again, ready {:.0} ms after the kill", ready.as_secs_f64() * 1e3),
     ));
     let next_receipt = async {
@@ -316,7 +310,7 @@ async fn kill_and_restart(
     let receipt = killed.elapsed();
     narrator.tell(Moment::note(
         format!(
-            "{} 恢复投递,杀死后 {:.0} ms 收到首个回执",
+            "{} 恢复投递，杀死后 {:.0} ms 收到首个回执",
             channel(&YUEYANG, &XIANNING),
             receipt.as_secs_f64() * 1e3
         ),
@@ -333,6 +327,19 @@ async fn kill_and_restart(
         ready_ms: ready.as_secs_f64() * 1e3,
         receipt_ms: receipt.as_secs_f64() * 1e3,
     })
+}
+
+/// Waits until a node's outbound channel has entries without a receipt: how many, and up to where the
+/// receipts reach.
+async fn owed(desk: &Desk) -> Result<(u64, u64), DemoError> {
+    loop {
+        let [outbound, _] = desk.channels().await?;
+        let owed = outbound.size.saturating_sub(outbound.cosigned) + outbound.staged;
+        if owed > 0 {
+            return Ok((owed, outbound.cosigned));
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Waits until each node has a receipt for everything that it sent.
