@@ -583,9 +583,12 @@ impl Ledger {
         self.out.get(&peer).is_some_and(|out| out.machine.may_sign() && !out.staged.is_empty())
     }
 
-    /// Takes the oldest waiting draft, which is about to be appended or dropped.
+    /// Takes the oldest waiting draft, which is about to be appended or dropped. Refusals go first: an
+    /// entry whose `seen` covers a refused one must stand behind its refusal.
     pub fn unstage(&mut self, peer: NodeId) -> Option<StagedDraft> {
-        let staged = self.out.get_mut(&peer)?.staged.pop_front()?;
+        let waiting = &mut self.out.get_mut(&peer)?.staged;
+        let refusal = waiting.iter().position(|staged| staged.draft.kind == Kind::Refusal);
+        let staged = waiting.remove(refusal.unwrap_or(0))?;
         self.delete(Table::Staged, rows::staged(peer, staged.serial));
         Some(staged)
     }

@@ -126,6 +126,9 @@ pub struct Core {
     snapshot: Arc<RwLock<Snapshot>>,
     progress: watch::Sender<u64>,
     touched: BTreeSet<NodeId>,
+    /// Peers that were met, but whose log this node had cosigned further than it remembers: nothing is
+    /// said to them before what was lost came back, for it would be judged without it.
+    catching_up: BTreeSet<NodeId>,
     /// What to say once the commit is durable.
     replies: Vec<Told>,
     /// Header and body bytes gathered so far.
@@ -186,6 +189,7 @@ impl Core {
             snapshot: Arc::default(),
             progress: watch::Sender::new(0),
             touched: peers.iter().copied().collect(),
+            catching_up: BTreeSet::new(),
             peers,
             replies: Vec::new(),
             gathered: 0,
@@ -568,7 +572,14 @@ impl Core {
                 {
                     self.ledger.receipt(peer, note.clone());
                 }
-                self.in_contact(peer, now)?;
+                let inbound = &self.ledger.inbound[&peer];
+                if inbound.machine.frontier.size() < inbound.recovered_below
+                    && inbound.machine.stopped.is_none()
+                {
+                    self.catching_up.insert(peer);
+                } else {
+                    self.in_contact(peer, now)?;
+                }
                 Ok(ContactOutcome::DeliverFrom(size))
             }
             Contact::RecoverFrom(size) => {
@@ -717,6 +728,10 @@ impl Core {
         }
         let note = self.cosign(batch.note(), now)?;
         self.ledger.seal_in(peer, entries, note.clone());
+        let inbound = &self.ledger.inbound[&peer];
+        if inbound.machine.frontier.size() >= inbound.recovered_below && self.catching_up.remove(&peer) {
+            self.in_contact(peer, now)?;
+        }
         Ok(note)
     }
 

@@ -138,19 +138,19 @@ impl Checks {
     /// The kill, and every case of the load on both nodes.
     pub(super) async fn load(
         &mut self,
+        victim: &Place,
         plan: &Plan,
         tally: &Tally,
         report: &LoadReport,
         story: &StoryReport,
-        yueyang: &Desk,
-        xianning: &Desk,
+        [yueyang, xianning]: [&Desk; 2],
     ) -> Result<(), DemoError> {
         let kill = &report.kill;
         self.add(
             "killed_in_mid_delivery",
             kill.signal == Some(SIGKILL) && kill.without_receipt > 0 && kill.cases_ended < report.cases,
-            "咸宁在投递途中被 SIGKILL 杀死",
-            "Xianning was killed with SIGKILL in mid-delivery",
+            format!("{}在投递途中被 SIGKILL 杀死", victim.zh),
+            format!("{} was killed with SIGKILL in mid-delivery", victim.en),
         )
         .found = format!("{} / {}", kill.without_receipt, kill.cases_ended);
         let items = plan.items().len();

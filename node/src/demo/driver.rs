@@ -17,6 +17,9 @@ const IN_FLIGHT: usize = 64;
 /// The pause before a broken inbox is opened again.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// How often a driver begins again after a refusal; a refusal that stays is an error.
+const REFUSALS_MAX: u32 = 20;
+
 /// What a business system does about an entry: nothing, or some messages in order.
 pub(super) trait Clerk: Send + Sync + 'static {
     /// The consumer's name at the node.
@@ -34,8 +37,15 @@ pub(super) trait Clerk: Send + Sync + 'static {
 
 /// Works until it is aborted; ends only when something cannot be mended by beginning again.
 pub(super) async fn work(desk: Desk, clerk: Arc<impl Clerk>, tally: Arc<Tally>) -> DemoError {
+    let mut refusals = 0;
     loop {
         match session(&desk, &clerk, &tally).await {
+            // A node that came back from an old copy does not know yet what was said about its cases:
+            // the inbox from the restored cursor on tells it all again.
+            Err(DemoError::Refused { .. }) if refusals < REFUSALS_MAX => {
+                refusals += 1;
+                tally.began_again(desk.place);
+            }
             Err(error) => return error,
             Ok(()) => tally.began_again(desk.place),
         }

@@ -1,20 +1,23 @@
-//! The load: many cases at once through every item, and in the middle of it 咸宁's process is killed.
+//! The load: many cases at once through every item, and in the middle of it a node's process is killed.
 //! Here is what runs the two drivers and counts what they see; what the cases should have become is
 //! `checks`' to say.
 
+use super::DemoArgs;
 use super::competent::Competent;
 use super::course::Plan;
 use super::desk::Desk;
 use super::driver;
 use super::error::{DemoError, within};
+use super::fault::{self, Fault, Victim};
 use super::narrate::{Moment, Narrator, grouped};
-use super::place::{Place, XIANNING, YUEYANG, channel};
+use super::place::{Place, channel};
 use super::rig::Rig;
 use super::window::Window;
 use gateway::id::Kind;
 use proto::local::v1::{InboxEntry, SubmitReply};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
@@ -22,7 +25,9 @@ use tokio::task::JoinSet;
 
 /// Cases that are open at once.
 const OPEN_CASES: usize = 160;
-/// How long the load may have nothing on its way from 岳阳 to 咸宁.
+/// Percent of the cases that have ended when a backup is made.
+const BACKUP_PERCENT: u32 = 10;
+/// How long the load may have nothing on its way to the node that is to be killed.
 const ON_ITS_WAY: Duration = Duration::from_secs(2);
 /// Between two looks at a condition that nobody announces.
 const LOOK: Duration = Duration::from_millis(5);
@@ -39,6 +44,7 @@ pub(super) struct Tally {
     recognised: AtomicU64,
     began_again: Mutex<BTreeMap<&'static str, u64>>,
     refused: Mutex<Vec<String>>,
+    handed_in: AtomicUsize,
 }
 
 impl Tally {
@@ -54,7 +60,12 @@ impl Tally {
             recognised: AtomicU64::new(0),
             began_again: Mutex::default(),
             refused: Mutex::default(),
+            handed_in: AtomicUsize::new(0),
         })
+    }
+
+    fn cases_ended(&self) -> usize {
+        open(&self.ended).len()
     }
 
     /// The window saw a case end.
@@ -164,13 +175,13 @@ pub(super) struct KillReport {
     pub receipt_ms: f64,
 }
 
-/// Runs all cases of a plan, kills 咸宁 when a third of them has ended, and waits for the rest.
+/// Runs all cases of a plan, kills a node when enough of them have ended, and waits for the rest.
 pub(super) async fn run(
+    args: &DemoArgs,
     plan: &Arc<Plan>,
     tally: &Arc<Tally>,
     rig: &mut Rig,
-    yueyang: &Desk,
-    xianning: &Desk,
+    [yueyang, xianning]: [&Desk; 2],
     narrator: &Narrator,
 ) -> Result<LoadReport, DemoError> {
     let limit = Duration::from_secs(30) + Duration::from_millis(20) * plan.cases().len() as u32;
@@ -182,10 +193,10 @@ pub(super) async fn run(
     let mut drivers: JoinSet<DemoError> = JoinSet::new();
     drivers.spawn(driver::work(yueyang.clone(), Arc::clone(&window), Arc::clone(tally)));
     drivers.spawn(driver::work(xianning.clone(), competent, Arc::clone(tally)));
-    drivers.spawn(hand_in(yueyang.clone(), window));
+    drivers.spawn(hand_in(yueyang.clone(), Arc::clone(&window)));
 
     let all = plan.cases().len();
-    let third = all.div_ceil(3);
+    let share = |percent: u32| (all * percent as usize).div_ceil(100);
     narrator.tell(Moment::note(
         format!("{} 件办件，轮流办理 {} 个事项，同时在办至多 {OPEN_CASES} 件", all, plan.items_covered()),
         format!(
@@ -194,12 +205,27 @@ pub(super) async fn run(
         ),
     ));
 
-    unless_a_driver_ends(
-        &mut drivers,
-        within(limit, "a third of the cases to end", tally.ended_reach(third)),
-    )
-    .await?;
-    let kill = kill_and_restart(tally, rig, yueyang, &mut drivers, narrator).await?;
+    let mut backup = None;
+    if args.fault == Fault::Restore {
+        let early = tally.ended_reach(share(BACKUP_PERCENT));
+        unless_a_driver_ends(&mut drivers, within(limit, "some cases to end", early)).await?;
+        backup = Some(fault::back_up(&args.victim.node(rig).data())?);
+        let (zh, en) = (args.victim.place().zh, args.victim.place().en);
+        narrator.tell(Moment::note(
+            format!("{zh}的数据目录在运行中被复制一份：已办结 {} 件", tally.cases_ended()),
+            format!("{en}'s data folder is copied while it runs: {} cases had ended", tally.cases_ended()),
+        ));
+    }
+    let enough = tally.ended_reach(share(args.at));
+    unless_a_driver_ends(&mut drivers, within(limit, "enough cases to end", enough)).await?;
+    let survivor = if args.victim == Victim::Xianning { yueyang } else { xianning };
+    let kill =
+        kill_and_restart(args, backup.as_deref(), tally, rig, survivor, &mut drivers, narrator).await?;
+    if args.victim == Victim::Yueyang && args.fault == Fault::Restore {
+        // What the old copy never knew and the partner never got is gone with the disk: the window,
+        // which has no receipt for it, hands it in again under the same keys.
+        drivers.spawn(hand_in_again(yueyang.clone(), window));
+    }
 
     unless_a_driver_ends(&mut drivers, within(limit, "all cases to end", tally.ended_reach(all))).await?;
     let rated = within(limit, "all ratings to arrive", tally.ratings_reach(plan.ratings()));
@@ -240,6 +266,7 @@ async fn hand_in(desk: Desk, window: Arc<Window>) -> DemoError {
             return DemoError::Broken("the semaphore of open cases was closed".into());
         };
         slot.forget();
+        window.tally.handed_in.fetch_add(1, Ordering::SeqCst);
         let (desk, forward, tally) = (desk.clone(), window.forward(case), Arc::clone(&window.tally));
         tasks.spawn(async move {
             tally.submitted(&desk.submit(&forward).await?);
@@ -259,45 +286,70 @@ async fn hand_in(desk: Desk, window: Arc<Window>) -> DemoError {
     std::future::pending().await
 }
 
+/// 岳阳's window hands in once more what it has handed in so far; what the node knows, it answers as
+/// the first time.
+async fn hand_in_again(desk: Desk, window: Arc<Window>) -> DemoError {
+    let handed_in = window.tally.handed_in.load(Ordering::SeqCst);
+    for case in window.plan.cases().iter().take(handed_in) {
+        match desk.submit(&window.forward(case)).await {
+            Ok(reply) => window.tally.submitted(&reply),
+            Err(error) => return error,
+        }
+    }
+    std::future::pending().await
+}
+
 fn flat(done: Result<Result<(), DemoError>, tokio::task::JoinError>) -> Result<(), DemoError> {
     done.unwrap_or_else(|panic| Err(DemoError::Broken(panic.to_string())))
 }
 
-/// Kills 咸宁 with SIGKILL, starts it again and waits until 岳阳 gets receipts again.
+/// Kills a node with SIGKILL, does to it what the fault says, starts it again and waits until the
+/// other one gets receipts again.
 async fn kill_and_restart(
+    args: &DemoArgs,
+    backup: Option<&Path>,
     tally: &Tally,
     rig: &mut Rig,
-    yueyang: &Desk,
+    survivor: &Desk,
     drivers: &mut JoinSet<DemoError>,
     narrator: &Narrator,
 ) -> Result<KillReport, DemoError> {
+    let (zh, en) = (args.victim.place().zh, args.victim.place().en);
+    let victim = args.victim.node(rig);
     // not between two deliveries: something is on its way
-    within(ON_ITS_WAY, "a message on its way", owed(yueyang)).await?;
-    let signal = rig.xianning.kill().await?;
+    owed(survivor).await?;
+    let signal = victim.kill().await?;
     let killed = Instant::now();
-    let cases_ended = open(&tally.ended).len();
-    let (without_receipt, cosigned) =
-        match within(ON_ITS_WAY, "a message without a receipt", owed(yueyang)).await {
-            Ok(owed) => owed,
-            Err(DemoError::TooLate { .. }) => (0, yueyang.channels().await?[0].cosigned),
-            Err(error) => return Err(error),
-        };
+    let cases_ended = tally.cases_ended();
+    let (without_receipt, cosigned) = owed(survivor).await?;
     narrator.tell(Moment::note(
         format!(
-            "咸宁节点进程被 SIGKILL 杀死：已办结 {cases_ended} 件，{without_receipt} 条消息尚无回执"
+            "{zh}节点进程被 SIGKILL 杀死：已办结 {cases_ended} 件，{without_receipt} 条消息尚无回执"
         ),
         format!(
-            "Xianning's process is killed with SIGKILL: {cases_ended} cases had ended, messages without a receipt: {without_receipt}"
+            "{en}'s process is killed with SIGKILL: {cases_ended} cases had ended, messages without a receipt: {without_receipt}"
         ),
     ));
-    rig.xianning.start().await?;
+    fault::strike(args.fault, &victim.data(), backup)?;
+    match args.fault {
+        Fault::Kill => {}
+        Fault::Index => narrator.tell(Moment::note(
+            format!("{zh}的索引被删除，只剩日志"),
+            format!("{en}'s index is deleted, only the journal is left"),
+        )),
+        Fault::Restore => narrator.tell(Moment::note(
+            format!("{zh}的数据目录被换成先前的副本"),
+            format!("{en}'s data folder is replaced by the earlier copy"),
+        )),
+    }
+    victim.start().await?;
     let ready = killed.elapsed();
     narrator.tell(Moment::note(
-        format!("咸宁节点重新启动，杀死后 {:.0} ms 就绪", ready.as_secs_f64() * 1e3),
-        format!("Xianning's node is started again, ready {:.0} ms after the kill", ready.as_secs_f64() * 1e3),
+        format!("{zh}节点重新启动，杀死后 {:.0} ms 就绪", ready.as_secs_f64() * 1e3),
+        format!("{en}'s node is started again, ready {:.0} ms after the kill", ready.as_secs_f64() * 1e3),
     ));
     let next_receipt = async {
-        while yueyang.channels().await?[0].cosigned <= cosigned {
+        while survivor.channels().await?[0].cosigned <= cosigned {
             tokio::time::sleep(LOOK).await;
         }
         Ok(())
@@ -311,12 +363,12 @@ async fn kill_and_restart(
     narrator.tell(Moment::note(
         format!(
             "{} 恢复投递，杀死后 {:.0} ms 收到首个回执",
-            channel(&YUEYANG, &XIANNING),
+            channel(survivor.place, survivor.partner),
             receipt.as_secs_f64() * 1e3
         ),
         format!(
             "{} delivers again, the first receipt {:.0} ms after the kill",
-            channel(&YUEYANG, &XIANNING),
+            channel(survivor.place, survivor.partner),
             receipt.as_secs_f64() * 1e3
         ),
     ));
@@ -329,16 +381,16 @@ async fn kill_and_restart(
     })
 }
 
-/// Waits until a node's outbound channel has entries without a receipt: how many, and up to where the
-/// receipts reach.
+/// Waits, not for long, until a node's outbound channel has entries without a receipt: how many, and up
+/// to where the receipts reach.
 async fn owed(desk: &Desk) -> Result<(u64, u64), DemoError> {
+    let began = Instant::now();
     loop {
         let [outbound, _] = desk.channels().await?;
         let owed = outbound.size.saturating_sub(outbound.cosigned) + outbound.staged;
-        if owed > 0 {
+        if owed > 0 || began.elapsed() > ON_ITS_WAY {
             return Ok((owed, outbound.cosigned));
         }
-        tokio::task::yield_now().await;
     }
 }
 

@@ -16,6 +16,7 @@ mod desk;
 mod door;
 mod driver;
 mod error;
+mod fault;
 mod load;
 mod narrate;
 mod place;
@@ -26,6 +27,7 @@ mod treaty;
 mod window;
 
 pub use error::DemoError;
+pub use fault::{Fault, Victim};
 
 use checks::Checks;
 use course::Plan;
@@ -56,6 +58,15 @@ pub struct DemoArgs {
     /// Keep both nodes' folders here; must be empty or absent.
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
+    /// What is done to the killed node before it starts again. 杀进程之外的故障
+    #[arg(long, value_enum, default_value_t = Fault::Kill)]
+    pub fault: Fault,
+    /// Who is killed. 被杀的节点
+    #[arg(long, value_enum, default_value_t = Victim::Xianning)]
+    pub victim: Victim,
+    /// When: percent of the load's cases that have ended. 办结比例达到多少时动手
+    #[arg(long, value_name = "PERCENT", default_value_t = 33, value_parser = clap::value_parser!(u32).range(11..=95))]
+    pub at: u32,
 }
 
 /// Runs the demo; whether every promise held.
@@ -165,10 +176,10 @@ async fn play(
     narrator.heading("四、负载与杀进程", "4. The load and the kill");
     let began = Instant::now();
     let tally = Tally::new();
-    let load = load::run(&plan, &tally, rig, &yueyang, &xianning, narrator).await?;
+    let load = load::run(args, &plan, &tally, rig, [&yueyang, &xianning], narrator).await?;
     durations.insert("load", millis(began.elapsed()));
     let began = Instant::now();
-    checks.load(&plan, &tally, &load, &story, &yueyang, &xianning).await?;
+    checks.load(args.victim.place(), &plan, &tally, &load, &story, [&yueyang, &xianning]).await?;
     durations.insert("checks", millis(began.elapsed()));
 
     narrator.heading("五、证明", "5. The proof");

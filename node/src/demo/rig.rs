@@ -91,6 +91,11 @@ impl Node {
         self.home.join("trust")
     }
 
+    /// Where its journal and index lie.
+    pub(super) fn data(&self) -> PathBuf {
+        self.home.join("data")
+    }
+
     fn log(&self) -> PathBuf {
         self.home.join("node.log")
     }
