@@ -35,6 +35,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// What the two drivers have seen.
 #[derive(Debug)]
 pub(super) struct Tally {
+    fault: Fault,
     ended: Mutex<BTreeSet<u32>>,
     ended_count: watch::Sender<usize>,
     ratings: Mutex<BTreeSet<(u32, Vec<u8>)>>,
@@ -49,8 +50,9 @@ pub(super) struct Tally {
 
 impl Tally {
     /// Nothing yet.
-    pub(super) fn new() -> Arc<Self> {
+    pub(super) fn new(fault: Fault) -> Arc<Self> {
         Arc::new(Self {
+            fault,
             ended: Mutex::default(),
             ended_count: watch::Sender::new(0),
             ratings: Mutex::default(),
@@ -62,6 +64,11 @@ impl Tally {
             refused: Mutex::default(),
             handed_in: AtomicUsize::new(0),
         })
+    }
+
+    /// Whether a node may for a while refuse what it had taken: only one that has lost its memory.
+    pub(super) fn forgives(&self) -> bool {
+        self.fault == Fault::Restore
     }
 
     fn cases_ended(&self) -> usize {

@@ -175,7 +175,7 @@ async fn play(
 
     narrator.heading("四、负载与杀进程", "4. The load and the kill");
     let began = Instant::now();
-    let tally = Tally::new();
+    let tally = Tally::new(args.fault);
     let load = load::run(args, &plan, &tally, rig, [&yueyang, &xianning], narrator).await?;
     durations.insert("load", millis(began.elapsed()));
     let began = Instant::now();
