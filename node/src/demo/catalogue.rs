@@ -193,7 +193,7 @@ impl Applicant {
 /// The company of the story.
 pub(super) static COMPANY: Applicant = Applicant {
     kind: "2",
-    name: "岳阳洞庭湖鲜餐饮有限公司(虚构)",
+    name: "岳阳洞庭湖鲜餐饮有限公司（虚构）",
     id_type: "001",
     id_number: "91430600MAT000018P",
 };
@@ -294,7 +294,7 @@ pub(super) fn business_licence(today: UnixMillis) -> Result<wire::Licence, DemoE
         valid_until: format!("{}-02-28", year + 18),
         state: "valid".to_owned(),
         fields: BTreeMap::from(
-            [("address", "岳阳市岳阳楼区(虚构)"), ("business_scope", "餐饮服务"), ("capital", "100万元")]
+            [("address", "岳阳市岳阳楼区（虚构）"), ("business_scope", "餐饮服务"), ("capital", "100万元")]
                 .map(|(name, content)| (name.to_owned(), content.to_owned())),
         ),
         ..wire::Licence::default()

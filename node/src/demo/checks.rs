@@ -91,7 +91,7 @@ impl Checks {
         self.add(
             "licence_recognised",
             outcome == "recognised" && reason == "R00",
-            "营业执照获互认,代替纸质材料",
+            "营业执照获互认，代替纸质材料",
             "the business licence was recognised instead of paper",
         )
         .found = reason.clone();
@@ -200,7 +200,7 @@ impl Checks {
             (
                 "nothing_lost",
                 lost,
-                format!("{all} 件办件两侧齐全,均已到终态"),
+                format!("{all} 件办件两侧齐全，均已到终态"),
                 format!("all {all} cases are on both nodes and ended as planned"),
             ),
             (
@@ -281,7 +281,7 @@ impl Checks {
         self.add(
             "reconciled",
             reply.balanced && counts && reply.breaks.is_empty() && !reply.in_flight,
-            "对账平衡:各类消息数、各状态办件数两侧相等",
+            "对账平衡：各类消息数、各状态办件数两侧相等",
             "reconciled: counts by kind and by state are equal on both sides",
         )
         .found = shown(&reply.breaks);

@@ -38,7 +38,7 @@ pub(super) fn supplement_request() -> wire::CaseSupplementRequest {
     wire::CaseSupplementRequest {
         items: vec![wire::SupplementItem {
             material: MATERIAL_FORM.to_owned(),
-            what: "申请表未填写经营场所面积,请补填".to_owned(),
+            what: "申请表未填写经营场所面积，请补填".to_owned(),
         }],
         deadline_working_days: 10,
         operator: OPERATOR.to_owned(),
@@ -63,7 +63,7 @@ pub(super) fn review() -> wire::CaseReview {
 pub(super) fn grant(case: &str) -> wire::CaseDecision {
     wire::CaseDecision {
         document_number: document_number("准予", case),
-        reason: "申请材料齐全,符合法定条件".to_owned(),
+        reason: "申请材料齐全，符合法定条件".to_owned(),
         operator: OPERATOR.to_owned(),
     }
 }

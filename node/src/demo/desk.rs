@@ -4,6 +4,7 @@
 use super::door;
 use super::error::DemoError;
 use super::place::Place;
+use crate::client::LOCAL_MESSAGE_BYTES_MAX;
 use gateway::id::Kind;
 use gateway::refusal::Status as RefusalStatus;
 use proto::local::v1 as local;
@@ -91,11 +92,11 @@ impl Desk {
     }
 
     fn business(&self) -> BusinessClient<Channel> {
-        BusinessClient::new(self.channel.clone())
+        BusinessClient::new(self.channel.clone()).max_decoding_message_size(LOCAL_MESSAGE_BYTES_MAX)
     }
 
     fn operator(&self) -> OperatorClient<Channel> {
-        OperatorClient::new(self.channel.clone())
+        OperatorClient::new(self.channel.clone()).max_decoding_message_size(LOCAL_MESSAGE_BYTES_MAX)
     }
 
     /// Sends a message to the partner: durable on this node when it answers.

@@ -42,7 +42,7 @@ pub(super) async fn work(desk: Desk, clerk: Arc<impl Clerk>, tally: Arc<Tally>) 
         match session(&desk, &clerk, &tally).await {
             // A node that came back from an old copy does not know yet what was said about its cases:
             // the inbox from the restored cursor on tells it all again.
-            Err(DemoError::Refused { .. }) if refusals < REFUSALS_MAX => {
+            Err(DemoError::Refused { .. }) if tally.forgives() && refusals < REFUSALS_MAX => {
                 refusals += 1;
                 tally.began_again(desk.place);
             }

@@ -1,9 +1,15 @@
 //! What keeps the demo from going on. A promise that does not hold is no error: it is a check that
 //! fails, and the demo goes on to the next.
 
+use crate::both;
+use crate::console::Failure;
+use gateway::refusal::{Refusal, RefusalCode};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// What a shell shows for a command that Ctrl-C ended: 128 and the signal's number.
+const EXIT_INTERRUPTED: u8 = 130;
 
 /// Why the demo stopped before its end.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +77,38 @@ impl DemoError {
     pub(super) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { path, source }
+    }
+}
+
+impl From<DemoError> for Failure {
+    fn from(error: DemoError) -> Self {
+        let said = error.to_string();
+        match error {
+            DemoError::KeepNotEmpty(path) => {
+                let path = path.display();
+                Self::input(both!(
+                    "{path} 不是空目录；--keep 须指向空目录或尚不存在的目录。",
+                    "{path} is not empty; --keep needs a folder that is empty or does not exist yet."
+                ))
+            }
+            DemoError::Interrupted => Self::exit(EXIT_INTERRUPTED),
+            DemoError::File { .. } | DemoError::Pki(_) | DemoError::NodeEnded { .. } => {
+                Self::system(both!("演示未能完成：{said}", "The demo did not come to its end: {said}"))
+            }
+            DemoError::TooLate { .. } => {
+                Self::timeout(both!("演示未能完成：{said}", "The demo did not come to its end: {said}"))
+            }
+            DemoError::Refused { node, what, code, message } => match RefusalCode::with_code(&code) {
+                Some(code) => Refusal::new(code, format!("node={node} {what}")).into(),
+                None => Self::ours(both!(
+                    "节点 {node} 拒绝 {what}：{code} {message}",
+                    "Node {node} refused {what}: {code} {message}"
+                )),
+            },
+            DemoError::Broken(_) => {
+                Self::ours(both!("演示未能完成：{said}", "The demo did not come to its end: {said}"))
+            }
+        }
     }
 }
 

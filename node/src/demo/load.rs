@@ -27,12 +27,15 @@ use tokio::task::JoinSet;
 const OPEN_CASES: usize = 160;
 /// Percent of the cases that have ended when a backup is made.
 const BACKUP_PERCENT: u32 = 10;
+/// How long the load may have nothing on its way to the node that is to be killed.
+const ON_ITS_WAY: Duration = Duration::from_secs(2);
 /// Between two looks at a condition that nobody announces.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// What the two drivers have seen.
 #[derive(Debug)]
 pub(super) struct Tally {
+    fault: Fault,
     ended: Mutex<BTreeSet<u32>>,
     ended_count: watch::Sender<usize>,
     ratings: Mutex<BTreeSet<(u32, Vec<u8>)>>,
@@ -47,8 +50,9 @@ pub(super) struct Tally {
 
 impl Tally {
     /// Nothing yet.
-    pub(super) fn new() -> Arc<Self> {
+    pub(super) fn new(fault: Fault) -> Arc<Self> {
         Arc::new(Self {
+            fault,
             ended: Mutex::default(),
             ended_count: watch::Sender::new(0),
             ratings: Mutex::default(),
@@ -60,6 +64,11 @@ impl Tally {
             refused: Mutex::default(),
             handed_in: AtomicUsize::new(0),
         })
+    }
+
+    /// Whether a node may for a while refuse what it had taken: only one that has lost its memory.
+    pub(super) fn forgives(&self) -> bool {
+        self.fault == Fault::Restore
     }
 
     fn cases_ended(&self) -> usize {
@@ -196,7 +205,7 @@ pub(super) async fn run(
     let all = plan.cases().len();
     let share = |percent: u32| (all * percent as usize).div_ceil(100);
     narrator.tell(Moment::note(
-        format!("{} 件办件,轮流办理 {} 个事项,同时在办至多 {OPEN_CASES} 件", all, plan.items_covered()),
+        format!("{} 件办件，轮流办理 {} 个事项，同时在办至多 {OPEN_CASES} 件", all, plan.items_covered()),
         format!(
             "{all} cases, in turn through {} items, at most {OPEN_CASES} open at once",
             plan.items_covered()
@@ -210,7 +219,7 @@ pub(super) async fn run(
         backup = Some(fault::back_up(&args.victim.node(rig).data())?);
         let (zh, en) = (args.victim.place().zh, args.victim.place().en);
         narrator.tell(Moment::note(
-            format!("{zh}的数据目录在运行中被复制一份:已办结 {} 件", tally.cases_ended()),
+            format!("{zh}的数据目录在运行中被复制一份：已办结 {} 件", tally.cases_ended()),
             format!("{en}'s data folder is copied while it runs: {} cases had ended", tally.cases_ended()),
         ));
     }
@@ -243,12 +252,12 @@ pub(super) async fn run(
     };
     narrator.tell(Moment::note(
         format!(
-            "{all} 件全部办结,{} 条消息均有回执;重启后重报 {} 条,均按原编号认出",
+            "{all} 件全部办结，{} 条消息均有回执；重启后重报 {} 条，均按原编号认出",
             grouped(messages),
             report.recognised_again
         ),
         format!(
-            "all {all} cases ended, {} messages have their receipt; {} were sent again after the restart, all recognised",
+            "all {all} cases ended, {} messages have their receipt; sent again after the restart and recognised: {}",
             grouped(messages),
             report.recognised_again
         ),
@@ -314,38 +323,25 @@ async fn kill_and_restart(
 ) -> Result<KillReport, DemoError> {
     let (zh, en) = (args.victim.place().zh, args.victim.place().en);
     let victim = args.victim.node(rig);
+    // not between two deliveries: something is on its way
+    owed(survivor).await?;
     let signal = victim.kill().await?;
     let killed = Instant::now();
     let cases_ended = tally.cases_ended();
-    let owed = async {
-        loop {
-            let [outbound, _] = survivor.channels().await?;
-            let owed = outbound.size - outbound.cosigned.min(outbound.size) + outbound.staged;
-            if owed > 0 {
-                return Ok((owed, outbound.cosigned));
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    };
-    let (without_receipt, cosigned) =
-        match within(Duration::from_secs(2), "a message without a receipt", owed).await {
-            Ok(owed) => owed,
-            Err(DemoError::TooLate { .. }) => (0, survivor.channels().await?[0].cosigned),
-            Err(error) => return Err(error),
-        };
+    let (without_receipt, cosigned) = owed(survivor).await?;
     narrator.tell(Moment::note(
         format!(
-            "{zh}节点进程被 SIGKILL 杀死:已办结 {cases_ended} 件,{without_receipt} 条消息尚无回执"
+            "{zh}节点进程被 SIGKILL 杀死：已办结 {cases_ended} 件，{without_receipt} 条消息尚无回执"
         ),
         format!(
-            "{en}'s process is killed with SIGKILL: {cases_ended} cases had ended, {without_receipt} messages have no receipt yet"
+            "{en}'s process is killed with SIGKILL: {cases_ended} cases had ended, messages without a receipt: {without_receipt}"
         ),
     ));
     fault::strike(args.fault, &victim.data(), backup)?;
     match args.fault {
         Fault::Kill => {}
         Fault::Index => narrator.tell(Moment::note(
-            format!("{zh}的索引被删除,只剩日志"),
+            format!("{zh}的索引被删除，只剩日志"),
             format!("{en}'s index is deleted, only the journal is left"),
         )),
         Fault::Restore => narrator.tell(Moment::note(
@@ -356,7 +352,7 @@ async fn kill_and_restart(
     victim.start().await?;
     let ready = killed.elapsed();
     narrator.tell(Moment::note(
-        format!("{zh}节点重新启动,杀死后 {:.0} ms 就绪", ready.as_secs_f64() * 1e3),
+        format!("{zh}节点重新启动，杀死后 {:.0} ms 就绪", ready.as_secs_f64() * 1e3),
         format!("{en}'s node is started again, ready {:.0} ms after the kill", ready.as_secs_f64() * 1e3),
     ));
     let next_receipt = async {
@@ -373,7 +369,7 @@ async fn kill_and_restart(
     let receipt = killed.elapsed();
     narrator.tell(Moment::note(
         format!(
-            "{} 恢复投递,杀死后 {:.0} ms 收到首个回执",
+            "{} 恢复投递，杀死后 {:.0} ms 收到首个回执",
             channel(survivor.place, survivor.partner),
             receipt.as_secs_f64() * 1e3
         ),
@@ -390,6 +386,19 @@ async fn kill_and_restart(
         ready_ms: ready.as_secs_f64() * 1e3,
         receipt_ms: receipt.as_secs_f64() * 1e3,
     })
+}
+
+/// Waits, not for long, until a node's outbound channel has entries without a receipt: how many, and up
+/// to where the receipts reach.
+async fn owed(desk: &Desk) -> Result<(u64, u64), DemoError> {
+    let began = Instant::now();
+    loop {
+        let [outbound, _] = desk.channels().await?;
+        let owed = outbound.size.saturating_sub(outbound.cosigned) + outbound.staged;
+        if owed > 0 || began.elapsed() > ON_ITS_WAY {
+            return Ok((owed, outbound.cosigned));
+        }
+    }
 }
 
 /// Waits until each node has a receipt for everything that it sent.

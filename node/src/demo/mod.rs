@@ -41,6 +41,7 @@ use narrate::{Moment, Narrator, millis};
 use place::{Place, XIANNING, YUEYANG, channel};
 use rig::Rig;
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use summary::Findings;
@@ -94,7 +95,8 @@ pub async fn run(args: &DemoArgs, chinese: bool, json: bool) -> Result<bool, Dem
             summary::summary(&findings, &checks, &narrator);
             if json {
                 let object = summary::json(&findings, &checks, &narrator.timeline());
-                println!("{object:#}");
+                // a reader that closed the pipe has what it wanted
+                let _ = writeln!(std::io::stdout(), "{object}");
             }
             Ok(checks.all_held())
         }
@@ -103,7 +105,7 @@ pub async fn run(args: &DemoArgs, chinese: bool, json: bool) -> Result<bool, Dem
                 rig.keep_folder();
                 let folder = rig.folder().display();
                 narrator.print(&if chinese {
-                    format!("演示未能完成,日志保留在 {folder}")
+                    format!("演示未能完成，日志保留在 {folder}")
                 } else {
                     format!("the demo did not come to its end; the logs stay in {folder}")
                 });
@@ -129,19 +131,20 @@ async fn play(
     let began = Instant::now();
     for place in [&YUEYANG, &XIANNING] {
         narrator.tell(Moment::note(
-            format!("{} {}:信任域 {},自有密钥、信任与存储", place.zh, place.code, place.domain),
+            format!("{} {}：信任域 {}，自有密钥、信任与存储", place.zh, place.code, place.domain),
             format!(
                 "{} {}: trust domain {}, its own keys, trust and store",
                 place.en, place.code, place.domain
             ),
         ));
     }
-    for node in [&mut rig.yueyang, &mut rig.xianning] {
+    // 岳阳 dials, so the one that it dials is there first
+    for node in [&mut rig.xianning, &mut rig.yueyang] {
         let took = node.start().await?;
         let Place { zh, en, code, .. } = node.place;
         let took = millis(took);
         narrator.tell(Moment::note(
-            format!("{zh} {code} 进程就绪,用时 {took:.0} ms"),
+            format!("{zh} {code} 进程就绪，用时 {took:.0} ms"),
             format!("{en} {code}'s process is ready after {took:.0} ms"),
         ));
     }
@@ -150,7 +153,7 @@ async fn play(
     within(PATIENCE, "the two nodes to meet", met(&yueyang, &xianning)).await?;
     narrator.tell(Moment::note(
         format!(
-            "双方以双向认证的 TLS 1.3 接通,{0} 与 {1} 可签发",
+            "双方以双向认证的 TLS 1.3 接通，{0} 与 {1} 可签发",
             channel(&YUEYANG, &XIANNING),
             channel(&XIANNING, &YUEYANG)
         ),
@@ -172,7 +175,7 @@ async fn play(
 
     narrator.heading("四、负载与杀进程", "4. The load and the kill");
     let began = Instant::now();
-    let tally = Tally::new();
+    let tally = Tally::new(args.fault);
     let load = load::run(args, &plan, &tally, rig, [&yueyang, &xianning], narrator).await?;
     durations.insert("load", millis(began.elapsed()));
     let began = Instant::now();
@@ -183,19 +186,19 @@ async fn play(
     let began = Instant::now();
     let bundle = yueyang.export_proof(&XIANNING, &YUEYANG, &story.grant).await?;
     narrator.tell(Moment::note(
-        format!("导出准予决定的证明,{} 字节", bundle.len()),
+        format!("导出准予决定的证明，{} 字节", bundle.len()),
         format!("the proof of the grant is exported, {} bytes", bundle.len()),
     ));
     let proof = checks.proof(&bundle, &rig.yueyang.trust(), &story)?;
     if proof.verified {
-        narrator.tell(Moment::note("仅凭公钥离线验证,通过:", "verified offline with public keys alone:"));
+        narrator.tell(Moment::note("仅凭公钥离线验证，通过：", "verified offline with public keys alone:"));
         for line in narrator.pick(&proof.proven_zh, &proof.proven_en) {
             narrator.print(&format!("             {line}"));
         }
     }
     if let Some(code) = proof.forgery_refused_with {
         narrator.tell(Moment::note(
-            format!("把报文头改动一个比特再验:拒绝,{code}"),
+            format!("把报文头改动一个比特再验：拒绝，{code}"),
             format!("the same with one bit of the header flipped: refused, {code}"),
         ));
     }

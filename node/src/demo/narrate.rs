@@ -227,16 +227,16 @@ impl Narrator {
             (false, false) => format!("{kind} {}", kind_zh(kind)),
             (false, true) => format!("{kind} {} ·automatic", kind_zh(kind)),
         };
-        let what = pad(&what, 36);
+        let what = pad(&what, if self.chinese { 36 } else { 39 });
         let place = match (&moment.refused, moment.index, moment.last_index) {
             (Some(code), ..) => self.paint(RED, &format!("✗ {code}")),
             (None, Some(first), Some(last)) => format!("{} #{first}…#{last}", channel(from, to)),
             (None, Some(index), None) => format!("{} #{index}", channel(from, to)),
             (None, None, _) => channel(from, to),
         };
-        let took = moment.took_ms.map(|took| format!("{took:>7.1} ms")).unwrap_or_default();
-        let place = if moment.refused.is_some() { place } else { pad(&place, 22) };
-        format!("{time}  {who}{what}{place}{took}  {words}").trim_end().to_owned()
+        let took = moment.took_ms.map_or(" ".repeat(10), |took| format!("{took:>7.1} ms"));
+        let place = if moment.refused.is_some() { place } else { pad(&place, 22) + &took };
+        format!("{time}  {who}{what}{place}  {words}").trim_end().to_owned()
     }
 }
 

@@ -111,6 +111,9 @@ impl Node {
             .arg("serve")
             .arg("--config")
             .arg(&self.config)
+            // what the environment says about a node is not about this one
+            .env_remove("TONGBAN_CONFIG")
+            .env_remove("TONGBAN_SOCKET")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(stderr)

@@ -153,7 +153,7 @@ impl Story<'_> {
         let moment = Moment::message(actor.desk.place, other.desk.place, submission.kind.name());
         match actor.desk.submit(&submission).await {
             Ok(_) => {
-                narrator.tell(moment.saying("未被拒绝!", "was not refused!"));
+                narrator.tell(moment.saying("未被拒绝！", "was not refused!"));
                 Ok(None)
             }
             Err(DemoError::Refused { code, .. }) => {
@@ -205,7 +205,7 @@ impl Story<'_> {
         let moment = moment.took(began.elapsed());
         self.narrator.tell(if outcome == "recognised" {
             moment.saying(
-                format!("{reason} 认可,免交纸质营业执照"),
+                format!("{reason} 认可，免交纸质营业执照"),
                 format!("{reason} recognised, no paper licence needed"),
             )
         } else {
@@ -241,7 +241,7 @@ pub(super) async fn tell(
     yueyang.put_licence(licence.encode_to_vec()).await?;
     narrator.tell(Moment::note(
         format!(
-            "收件:{} 窗口,{};申请人 {}(虚构企业),代办人 {},身份已核验;办件 {case}",
+            "收件：{} 窗口，{}；申请人 {}（虚构企业），代办人 {}，身份已核验；办件 {case}",
             YUEYANG_WINDOW.0,
             plan.item.name,
             masked(COMPANY.id_number()),
@@ -267,7 +267,7 @@ pub(super) async fn tell(
     let forward = window::application(plan.item, &case, &COMPANY, materials, now);
     let forward = Submission::new(Kind::CaseForward, &case, &forward);
     let forwarded = story
-        .step(By::Yueyang, forward, ("食品经营许可,属地咸宁", "a food licence, Xianning's to decide"))
+        .step(By::Yueyang, forward, ("食品经营许可，属地咸宁", "a food licence, Xianning's to decide"))
         .await?;
     let sign_for = Submission::answer(&forwarded, Kind::CaseSignFor, &competent::sign_for());
     story.step(By::Xianning, sign_for, ("业务签收", "taken on")).await?;
@@ -279,7 +279,7 @@ pub(super) async fn tell(
 
     let ask = Submission::answer(&forwarded, Kind::CaseSupplementRequest, &competent::supplement_request());
     let asked = story
-        .step(By::Xianning, ask, ("一次性告知:申请表缺一项", "once, completely: the form lacks an entry"))
+        .step(By::Xianning, ask, ("一次性告知：申请表缺一项", "once, completely: the form lacks an entry"))
         .await?;
     let supplement = Submission::answer(&asked, Kind::CaseSupplementSubmit, &window::supplement(&case));
     let supplemented =
@@ -309,8 +309,8 @@ pub(super) async fn tell(
     let close = Submission::answer(&delivered, Kind::CaseClose, &competent::close_with_licence());
     let closed = story.step(By::Xianning, close, ("出证办结", "closed with a licence")).await?;
     for (stage, step, words) in [
-        ("receiving", "case.rate.receiving", ("收件地窗口:非常满意", "the window: very satisfied")),
-        ("competent", "case.rate.competent", ("属地办理:非常满意", "the handling: very satisfied")),
+        ("receiving", "case.rate.receiving", ("收件地窗口：非常满意", "the window: very satisfied")),
+        ("competent", "case.rate.competent", ("属地办理：非常满意", "the handling: very satisfied")),
     ] {
         let rate = Submission::answer(&closed, Kind::CaseRate, &window::rating(1, stage)).step(step);
         story.step(By::Yueyang, rate, words).await?;

@@ -109,7 +109,7 @@ pub(super) fn summary(findings: &Findings, checks: &Checks, narrator: &Narrator)
     let (messages, rate) = (grouped(load.messages), grouped(load.messages_per_second as u64));
     narrator.print(&if narrator.chinese() {
         format!(
-            "  {} 件办件,{messages} 条消息,每秒 {rate} 条(含一次杀死与重启);杀死到就绪 {:.0} ms,到恢复投递 {:.0} ms;全程 {:.1} s",
+            "  {} 件办件，{messages} 条消息，每秒 {rate} 条（含一次杀死与重启）；杀死到就绪 {:.0} ms，到恢复投递 {:.0} ms；全程 {:.1} s",
             grouped(load.cases as u64),
             load.kill.ready_ms,
             load.kill.receipt_ms,

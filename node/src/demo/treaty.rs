@@ -55,7 +55,7 @@ pub(super) async fn conclude(
     let other = catalogue::items_of_another_mode(items);
     narrator.tell(Moment::note(
         format!(
-            "协议已由双方签署同一文本,即日生效;{} 项全部按异地代收代办办理(其中 {other} 项清单建议采用其他方式)",
+            "协议已由双方签署同一文本，即日生效；{} 项全部按异地代收代办办理（其中 {other} 项清单建议采用其他方式）",
             items.len()
         ),
         format!(
@@ -94,7 +94,7 @@ async fn publish_standards(
             .up_to(last)
             .took(began.elapsed())
             .saying(
-                format!("{} 项,一事一标准", items.len()),
+                format!("{} 项，一事一标准", items.len()),
                 format!("{} items, one standard each", items.len()),
             ),
     );
