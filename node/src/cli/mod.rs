@@ -295,9 +295,7 @@ fn demo(console: Console, args: &crate::demo::DemoArgs) -> Result<ExitCode, Fail
     match runtime.block_on(crate::demo::run(args, chinese, console.json)) {
         Ok(true) => Ok(ExitCode::SUCCESS),
         Ok(false) => Ok(ExitCode::FAILURE),
-        Err(error) => {
-            Err(Failure::ours(both!("演示未能完成:{error}", "the demo did not come to its end: {error}")))
-        }
+        Err(error) => Err(error.into()),
     }
 }
 
