@@ -68,9 +68,8 @@ impl Stranger {
         Ok(Self { outgoing, incoming: opened.into_inner(), _channel: channel })
     }
 
-    /// Sends a frame.
+    /// Sends a frame. The node may have closed the stream already; [`Stranger::closed`] tells why.
     pub async fn say(&self, kind: Frame) {
-        // A node that refused already takes no more; what it said is still to be heard.
         let _ = self.outgoing.send(wire::Frame { kind: Some(kind) }).await;
     }
 

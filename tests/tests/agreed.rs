@@ -155,3 +155,33 @@ async fn a_licence_query_is_refused_for_each_wrong_fact_and_answered_when_right(
     let envelope: serde_json::Value = serde_json::from_slice(&attest.envelope).expect("DSSE is JSON");
     assert_eq!(envelope["payloadType"], "application/vnd.tongban.licence-attestation.v1+json");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agreement_named_outright_covers_its_item_in_its_direction_and_no_other() {
+    let rig = Rig::agreed().await;
+    let (mut window, mut approval) = (rig.yueyang.desk().await, rig.xianning.desk().await);
+    let documents = window.documents().await;
+    let agreement = documents.iter().find(|document| document.r#type == "agreement").expect("an agreement");
+    let standard = documents.iter().find(|document| document.r#type == "standard").expect("a standard");
+    let request = |to: &str, item: &str, agreement: &str, serial| {
+        let mut payload = forward();
+        payload.item = item.into();
+        proto::local::v1::SubmitRequest {
+            to: to.into(),
+            kind: "case.forward".into(),
+            case_id: case(serial),
+            agreement: agreement.into(),
+            payload: prost::Message::encode_to_vec(&payload).into(),
+            ..Default::default()
+        }
+    };
+    let listed = tests::documents::ITEM;
+    let refused =
+        window.submit(request(XIANNING, "KST028", &agreement.digest, 1)).await.expect_err("refused");
+    assert_eq!(code(&refused), "agreement.item_not_covered");
+    let refused = approval.submit(request(YUEYANG, listed, &agreement.digest, 1)).await.expect_err("refused");
+    assert_eq!(code(&refused), "agreement.item_not_covered", "the other direction");
+    let refused = window.submit(request(XIANNING, listed, &standard.digest, 1)).await.expect_err("refused");
+    assert_eq!(code(&refused), "agreement.none", "a standard is no agreement");
+    window.submit(request(XIANNING, listed, &agreement.digest, 1)).await.expect("taken");
+}

@@ -127,4 +127,16 @@ async fn two_pilot_nodes_do_a_case_by_hand_as_the_guide_says() {
     rig.balanced().await;
     let told = run(&["reconcile", "run", "--peer", "421200"], &window);
     assert!(told.contains("对账平衡"), "{told}");
+
+    // The same for readers of English, and for programs.
+    let english = |words: &[&str]| {
+        let output = tongban(&[words, &["--config", &window, "--lang", "en"]].concat());
+        assert!(output.status.success(), "{words:?}: {}", said(&output));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(english(&["reconcile", "run", "--peer", "421200"]).contains("Balanced."));
+    assert!(english(&["channel", "list"]).contains("running"));
+    assert!(english(&["case", "list"]).starts_with("case"));
+    let shown: Value = serde_json::from_str(&english(&["case", "show", &case, "--json"])).expect("JSON");
+    assert_eq!((&shown["state"], &shown["item"]), (&"under_review".into(), &"KST071".into()));
 }

@@ -4,10 +4,11 @@ use certs::{Identity, Purpose, TrustStore};
 use devpki::{KeyKind, LeafSpec, Province};
 use proto::exchange::v1::frame::Kind as Frame;
 use rustls::pki_types::PrivatePkcs8KeyDer;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tests::documents::{case, forward};
 use tests::stranger::{Author, Stranger};
 use tests::{Rig, XIANNING, YUEYANG, eventually, now_ms};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 fn province(rig: &Rig, domain: &str) -> Province {
     Province::open(&rig.pki().join("ca").join(domain), now_ms()).expect("a province")
@@ -111,7 +112,9 @@ async fn a_revoked_certificate_closes_its_live_link_and_gets_nothing() {
     std::fs::copy(published, &installed).expect("the list is installed");
     let installed_at = Instant::now();
     eventually("the link to close", async || !desk.channel(YUEYANG, XIANNING).await.connected).await;
-    println!("closed {} ms after the list was installed", installed_at.elapsed().as_millis());
+    // Within a second (DESIGN §3); this machine is busy with other tests.
+    let closed_after = installed_at.elapsed();
+    assert!(closed_after < Duration::from_secs(3), "the link lived on for {closed_after:?}");
     rig.yueyang.logs("trust.revoked").await;
 
     let reply = desk.act(XIANNING, "case.forward", &case(1), &forward()).await.expect("kept for later");
@@ -143,7 +146,7 @@ async fn bad_trust_files_are_refused_and_the_last_good_ones_stay_in_force() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tls_1_2_is_not_spoken() {
+async fn tls_1_2_is_not_spoken_and_no_session_is_resumed() {
     use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
     #[derive(Debug)]
     struct Anybody;
@@ -182,24 +185,58 @@ async fn tls_1_2_is_not_spoken() {
     rig.yueyang.start().await;
     let hubei = province(&rig, "hubei.tongban");
     let issued = hubei.tls(XIANNING).expect("a certificate");
+    let store = std::sync::Arc::new(rustls::client::ClientSessionMemoryCache::new(8));
     let attempt = async |version: &'static rustls::SupportedProtocolVersion| {
         let chain = issued.chain_der.iter().cloned().map(Into::into).collect();
         let key = PrivatePkcs8KeyDer::from(issued.key_der.clone()).into();
         let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[version])
             .expect("a version of rustls")
             .dangerous()
             .with_custom_certificate_verifier(std::sync::Arc::new(Anybody))
             .with_client_auth_cert(chain, key)
             .expect("a client certificate");
+        // This client would resume if it were given anything to resume with.
+        config.resumption = rustls::client::Resumption::store(store.clone());
+        config.alpn_protocols = vec![b"h2".to_vec()];
         let tcp =
             tokio::net::TcpStream::connect(("127.0.0.1", rig.yueyang.port)).await.expect("a connection");
         let name = rustls::pki_types::ServerName::try_from("peer.tongban").expect("a name");
         tokio_rustls::TlsConnector::from(std::sync::Arc::new(config)).connect(name, tcp).await
     };
-    let stream = attempt(&rustls::version::TLS13).await.expect("1.3 is spoken");
-    let (_, connection) = stream.get_ref();
-    assert_eq!(connection.handshake_kind(), Some(rustls::HandshakeKind::Full));
+    for _ in 0..2 {
+        let mut stream = attempt(&rustls::version::TLS13).await.expect("1.3 is spoken");
+        // HTTP/2 begins with the client; tickets would come before the node's first bytes of it.
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.expect("taken");
+        let first = tokio::time::timeout(tests::PATIENCE, stream.read_u8()).await;
+        first.expect("an answer in time").expect("the node speaks HTTP/2");
+        let (_, connection) = stream.get_ref();
+        assert_eq!(connection.handshake_kind(), Some(rustls::HandshakeKind::Full));
+        assert_eq!(connection.tls13_tickets_received(), 0);
+    }
     assert!(attempt(&rustls::version::TLS12).await.is_err());
+}
+
+#[test]
+fn a_node_does_not_start_with_a_certificate_that_its_partners_would_refuse() {
+    let rig = Rig::new();
+    let config = rig.yueyang.config();
+    let good = std::fs::read_to_string(&config).expect("a configuration");
+    let wrong = [
+        (
+            "trust.wrong_usage",
+            good.replace("keys/tls.", "keys/other.")
+                .replace("keys/signing.", "keys/tls.")
+                .replace("keys/other.", "keys/signing."),
+        ),
+        ("node = 430601", good.replacen("node = \"430600\"", "node = \"430601\"", 1)),
+    ];
+    for (fact, text) in wrong {
+        std::fs::write(&config, text).expect("written");
+        let (exit, told) = rig.yueyang.fails_to_start();
+        assert_eq!(exit, 3, "{told}");
+        assert!(told.contains(fact), "{fact}: {told}");
+    }
+    assert!(!rig.yueyang.data().exists(), "nothing was made");
 }

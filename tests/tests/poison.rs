@@ -48,6 +48,11 @@ async fn what_cannot_be_understood_or_is_not_allowed_advances_the_channel_and_is
     add(&mut author, b"\xff\xff\xff no header".to_vec(), Bytes::new(), "entry.malformed_header");
     let (header, body) = author.header(2, "licence.query", b"\xff\xff");
     add(&mut author, header.encode(), body, "entry.malformed_payload");
+    // Of what stands under an id already, the same again is told from something else.
+    let (header, body) = author.header(2, "licence.query", b"\xff\xff");
+    add(&mut author, header.encode(), body, "entry.duplicate");
+    let (header, body) = author.header(2, "licence.query", b"\xff\xff\xff");
+    add(&mut author, header.encode(), body, "entry.duplicate_different");
     let (header, _) = author.header(3, "licence.query", b"one");
     let (_, other) = author.header(3, "licence.query", b"two");
     add(&mut author, header.encode(), other, "entry.body_digest");

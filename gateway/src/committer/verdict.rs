@@ -22,7 +22,7 @@ impl Core {
     /// Fills in the agreement and the standard that a draft relies on, where its submitter left that
     /// to the node: the case's own, the request's, or the one in force for the item.
     pub(super) fn pin(&mut self, draft: &mut Draft, channel: ChannelId, payload: &Payload, now: UnixMillis) {
-        if draft.kind.is_control() || draft.agreement.is_some() {
+        if draft.kind.is_control() {
             return;
         }
         let book = draft.case_id.as_ref().and_then(|id| self.ledger.case_book(id));
@@ -32,12 +32,15 @@ impl Core {
                 .find(|fact| fact.agreement.is_some())
                 .map(|fact| (fact.agreement, fact.standard))
         });
-        if let Some((agreement, standard)) = of_case {
+        if let Some((agreement, standard)) = of_case
+            && (draft.agreement.is_none() || draft.agreement == agreement)
+        {
             draft.agreement = agreement;
             draft.standard = draft.standard.or(standard);
             return;
         }
-        if let Some(asked) = draft.in_reply_to
+        if draft.agreement.is_none()
+            && let Some(asked) = draft.in_reply_to
             && let Some(request) = self.ledger.request(channel.reverse(), asked)
         {
             draft.agreement = Some(request.agreement);
@@ -48,6 +51,13 @@ impl Core {
             _ => None,
         };
         let documents = self.ledger.documents.read().expect("no holder of the documents panics");
+        if let Some(named) = draft.agreement {
+            // The submitter chose the agreement; the standard is the one that it pins for the item.
+            let agreement = documents.agreements.get(&named).map(|(record, _)| &record.agreement);
+            let covered = agreement.zip(item).and_then(|(a, item)| a.item(item, channel.from, channel.to));
+            draft.standard = draft.standard.or(covered.map(|covered| covered.standard));
+            return;
+        }
         let mut found: Option<(u32, Digest, Option<Digest>)> = None;
         for (digest, (record, _)) in &documents.agreements {
             let agreement = &record.agreement;
