@@ -764,7 +764,9 @@ impl Core {
                     .out
                     .values()
                     .zip(self.ledger.inbound.values())
-                    .map(|(out, inbound)| (out.log.channel.to, out.machine.contacted, inbound.recovered_below))
+                    .map(|(out, inbound)| {
+                        (out.log.channel.to, out.machine.contacted, inbound.recovered_below)
+                    })
                     .collect();
                 self.ledger = Ledger::load(
                     self.me,
