@@ -951,36 +951,26 @@ impl Ledger {
         let Some(refused_id) = header.in_reply_to else { return };
         let key = rows::message(refused_channel, refused_id);
         let Some(mut row) = self.row::<stored::MessageRow>(Table::Message, key.clone()) else { return };
-        // The refusal of a later message under the same id is no word about the first.
-        if !row.refused.is_empty() || said.as_ref().is_some_and(|said| said.refused_index != row.index) {
-            return;
-        }
+        // A refusal is about a place. That of a later message under the same id is no word about the first.
+        let index = said.as_ref().map_or(row.index, |said| said.refused_index);
         let code = said.map_or_else(|| "unknown".to_owned(), |said| said.code);
-        row.refused.clone_from(&code);
-        self.put(Table::Message, key, row.encode_to_vec());
+        if index == row.index {
+            if !row.refused.is_empty() {
+                return;
+            }
+            row.refused.clone_from(&code);
+            self.put(Table::Message, key, row.encode_to_vec());
+            self.take_back_request(refused_channel, refused_id);
+        }
         if let Some(out) = self.out.get_mut(&header.channel.from) {
             out.refused += 1;
-        }
-        // A refused question is no question, and a refused answer leaves its question open.
-        let request = rows::request(refused_channel, refused_id);
-        if self.get(Table::Request, request.clone()).is_some() {
-            self.delete(Table::Request, request);
-        }
-        let asked = self.get(Table::Request, rows::answer(refused_channel, refused_id));
-        if let Some(asked) = asked.and_then(|id| <[u8; 16]>::try_from(&id[..]).ok()) {
-            let key = rows::request(refused_channel.reverse(), MessageId(asked));
-            if let Some(mut row) = self.row::<stored::RequestRow>(Table::Request, key.clone()) {
-                row.answered = false;
-                self.put(Table::Request, key, row.encode_to_vec());
-            }
+            self.channel_row_out(header.channel.from);
         }
         let Some(case_id) = &header.case_id else { return };
         let Some(book) = self.case_book(case_id) else { return };
         let mut book = CaseBook::clone(&book);
-        let Some(place) = book.facts.iter().position(|fact| !fact.local && fact.message_id == refused_id)
-        else {
-            return;
-        };
+        let refused = |fact: &CaseFact| !fact.local && fact.author == self.me && fact.position.index == index;
+        let Some(place) = book.facts.iter().position(refused) else { return };
         let fact = book.facts.remove(place);
         let key = rows::case_fact(case_id, fact.author, false, fact.position.epoch, fact.position.index);
         self.delete(Table::CaseFact, key);
@@ -991,6 +981,22 @@ impl Ledger {
             self.put(Table::Case, rows::case(case_id), row.encode_to_vec());
         }
         self.cases.insert(case_id.clone(), Arc::new(book));
+    }
+
+    /// A refused question is no question, and a refused answer leaves its question open.
+    fn take_back_request(&mut self, channel: ChannelId, id: MessageId) {
+        let request = rows::request(channel, id);
+        if self.get(Table::Request, request.clone()).is_some() {
+            self.delete(Table::Request, request);
+        }
+        let asked = self.get(Table::Request, rows::answer(channel, id));
+        if let Some(asked) = asked.and_then(|id| <[u8; 16]>::try_from(&id[..]).ok()) {
+            let key = rows::request(channel.reverse(), MessageId(asked));
+            if let Some(mut row) = self.row::<stored::RequestRow>(Table::Request, key.clone()) {
+                row.answered = false;
+                self.put(Table::Request, key, row.encode_to_vec());
+            }
+        }
     }
 
     fn document_effect(&mut self, header: &Header, payload: Option<&Bytes>) -> Option<Digest> {

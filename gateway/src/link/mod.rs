@@ -190,11 +190,11 @@ impl Links {
 
     /// Takes the place of older links to the peer, or gives way to a newer one.
     fn register(
-        &self,
+        self: &Arc<Self>,
         peer: NodeId,
         name: [u8; LINK_NAME_BYTES],
         reconcile: mpsc::Sender<ReconcileAsk>,
-    ) -> Result<watch::Receiver<Option<RefusalCode>>, Refusal> {
+    ) -> Result<(Registered, watch::Receiver<Option<RefusalCode>>), Refusal> {
         let mut live = self.live.lock().expect("no holder of the links panics");
         if let Some(older) = live.get(&peer) {
             if older.name >= name {
@@ -205,16 +205,7 @@ impl Links {
         let (fence, fenced) = watch::channel(None);
         live.insert(peer, LiveLink { name, fence, reconcile });
         self.changed.send_modify(|count| *count += 1);
-        Ok(fenced)
-    }
-
-    fn unregister(&self, peer: NodeId, name: [u8; LINK_NAME_BYTES]) {
-        let mut live = self.live.lock().expect("no holder of the links panics");
-        if live.get(&peer).is_some_and(|link| link.name == name) {
-            live.remove(&peer);
-        }
-        drop(live);
-        self.changed.send_modify(|count| *count += 1);
+        Ok((Registered { links: Arc::clone(self), peer, name }, fenced))
     }
 
     /// Whether a signing certificate is trusted now for new signatures. The answer is kept for as long
@@ -237,6 +228,25 @@ impl Links {
         let mut verified = self.verified.lock().expect("no holder of the verdicts panics");
         verified.insert(leaf, (trust, verdict.good_until_ms));
         Ok(())
+    }
+}
+
+/// A link's place among the live ones. It gives the place up however its session ends, dropped included:
+/// a dead link that stood on would fence others.
+struct Registered {
+    links: Arc<Links>,
+    peer: NodeId,
+    name: [u8; LINK_NAME_BYTES],
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let mut live = self.links.live.lock().expect("no holder of the links panics");
+        if live.get(&self.peer).is_some_and(|link| link.name == self.name) {
+            live.remove(&self.peer);
+        }
+        drop(live);
+        self.links.changed.send_modify(|count| *count += 1);
     }
 }
 

@@ -53,12 +53,9 @@ async fn converse(links: &Arc<Links>, stream: &mut PeerStream) -> Result<(), Ref
     }
     let heard = exchange_opens(links, stream).await?;
     let (reconcile_sender, reconcile_asks) = mpsc::channel(4);
-    let fenced = links.register(peer, heard.name, reconcile_sender)?;
-    let name = heard.name;
+    let (_registered, fenced) = links.register(peer, heard.name, reconcile_sender)?;
     tracing::info!(%peer, dialled = stream.dialled, "link open");
-    let outcome = Session::new(links, stream, heard).run(stream, fenced, reconcile_asks).await;
-    links.unregister(peer, name);
-    outcome
+    Session::new(links, stream, heard).run(stream, fenced, reconcile_asks).await
 }
 
 /// The dialler speaks first and names the link; the acceptor answers with the same name.

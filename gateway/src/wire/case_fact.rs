@@ -4,6 +4,7 @@
 use super::payload::{decode_event, encode_event};
 use crate::entry::Header;
 use crate::id::{Digest, Kind, LogPosition, MessageId, NodeId};
+use crate::limits::CASE_FACT_BYTES_MAX;
 use crate::refusal::{Refusal, RefusalCode};
 use crate::service::case::{Act, CaseEvent, CaseFact};
 use crate::time::UnixMillis;
@@ -58,7 +59,8 @@ pub fn decode(value: &pb::CaseFact) -> Result<CaseFact, Refusal> {
 /// The fact that a permitted case entry states.
 ///
 /// # Errors
-/// `entry.malformed_payload` when the payload is not of its kind.
+/// `entry.malformed_payload` when the payload is not of its kind, `entry.too_large` when no row could
+/// hold the fact. Entries that are taken back from a partner are not judged, so this asks again.
 pub fn from_entry(
     header: &Header,
     kind: Kind,
@@ -66,6 +68,8 @@ pub fn from_entry(
     payload: &[u8],
     committed: UnixMillis,
 ) -> Result<CaseFact, Refusal> {
+    let event = decode_event(Act::Kind(kind), payload)?;
+    fits(&event)?;
     Ok(CaseFact {
         author: header.channel.from,
         position,
@@ -76,8 +80,20 @@ pub fn from_entry(
         message_id: header.message_id,
         agreement: header.agreement,
         standard: header.standard,
-        event: decode_event(Act::Kind(kind), payload)?,
+        event,
     })
+}
+
+/// Whether a row can hold the event.
+///
+/// # Errors
+/// `entry.too_large`.
+pub fn fits(event: &CaseEvent) -> Result<(), Refusal> {
+    let kept = encode_event(event).len();
+    if kept <= CASE_FACT_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Refusal::new(RefusalCode::TooLarge, format!("case fact bytes={kept}")))
 }
 
 /// 收件: the receiving place's own fact, from the payload of the forward that follows it.

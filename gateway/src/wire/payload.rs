@@ -7,7 +7,7 @@
 
 use super::document::{self, Document};
 use crate::id::{Digest, Kind};
-use crate::limits::{BODY_BYTES_MAX, CASE_FACT_BYTES_MAX, CHAIN_CERTIFICATES_MAX, MATERIALS_MAX};
+use crate::limits::{BODY_BYTES_MAX, CHAIN_CERTIFICATES_MAX, MATERIALS_MAX};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::service::case::{Act, Application, CaseEvent, ResultLicence, SupplementItem, Written};
 use crate::service::date::Date;
@@ -44,10 +44,7 @@ pub const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
 pub fn decode(kind: Kind, bytes: &[u8]) -> Result<Payload, Refusal> {
     if kind.is_case() {
         let event = decode_event(Act::Kind(kind), bytes)?;
-        let kept = encode_event(&event).len();
-        if kept > CASE_FACT_BYTES_MAX {
-            return Err(Refusal::new(RefusalCode::TooLarge, format!("case fact bytes={kept}")));
-        }
+        super::case_fact::fits(&event)?;
         let personal = match kind {
             Kind::CaseForward => CasePersonal::Applicant(Box::new(applicant(message(bytes)?)?)),
             Kind::CaseLicence => {
