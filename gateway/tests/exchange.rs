@@ -2,6 +2,7 @@
 //! link, a disk or a partner. Every test drives real committers and links; `rig` says how.
 #![allow(clippy::unwrap_used, reason = "a test says so by failing")]
 
+#[expect(dead_code, reason = "the rig also serves the tests to come: random faults, clocks that move, revocation")]
 mod rig;
 
 use gateway::committer::{Command, PeerStatement, Submitted};
