@@ -7,17 +7,20 @@ mod rig;
 
 use gateway::committer::{Command, PeerStatement, Submitted};
 use gateway::entry::RawEntry;
-use gateway::id::Kind;
+use gateway::clock::Clock as _;
+use gateway::id::{Kind, MessageId};
 use gateway::refusal::RefusalCode;
 use gateway::service::case::CaseState;
 use gateway::signer::Signer as _;
 use gateway::store::Table;
-use gateway::store::memory::{FaultPlan, Operation, Unsynced};
+use gateway::store::memory::{Crash, Fault, FaultPlan, Operation, Unsynced};
 use gateway::time::UnixMillis;
 use prost::Message as _;
 use proto::exchange::v1 as wire;
 use proto::exchange::v1::frame::Kind as Frame;
 use rig::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_case_goes_from_receipt_to_rating_and_both_fold_it_alike() {
@@ -111,7 +114,7 @@ async fn a_draft_that_is_staged_and_sequenced_in_one_commit_does_not_come_back()
     drop(hunan);
     world.hunan.disk.drop_index();
     let hunan = world.hunan.restart(Unsynced::Lost, 0);
-    assert_eq!(hunan.rows(), rows);
+    same_rows(&rows, &hunan.rows());
     assert_eq!(hunan.out().staged, 0);
     let _line = connect(&hunan, &hubei);
     settled(&hunan, &hubei).await;
@@ -429,4 +432,518 @@ async fn a_partner_that_shows_another_history_of_our_log_stops_it_and_may_still_
         .await;
     assert_eq!(link.ended().await, Some(RefusalCode::CosignatureUnknown));
     assert_eq!(hubei.out().stopped.map(|stop| stop.code), Some(RefusalCode::CosignatureUnknown));
+}
+
+// ---- disks that fail
+
+/// The faults that are tried at each write and sync in turn.
+fn fault(number: usize) -> Fault {
+    let cut = |unsynced| Fault::PowerCut(Crash { unsynced, index_batches_lost: number % 3 });
+    match number % 6 {
+        0 => Fault::Fail,
+        1 => Fault::FailButPersist,
+        2 => cut(Unsynced::Lost),
+        3 => cut(Unsynced::Kept),
+        4 => cut(Unsynced::Prefix(100)),
+        _ => Fault::Torn(64),
+    }
+}
+
+/// Fails the `at`-th write or sync from now on, once; tells how many there were.
+fn fail_at(site: &Site, at: usize, fault: Fault) -> Arc<AtomicUsize> {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    site.disk.plan(FaultPlan::decide(move |operation| match operation {
+        Operation::Write { .. } | Operation::Sync { .. } | Operation::IndexApply { .. } => {
+            let number = counter.fetch_add(1, Ordering::SeqCst);
+            (number == at).then_some(fault)
+        }
+        _ => None,
+    }));
+    count
+}
+
+const STREAM: usize = 8;
+
+/// The alias of a submission, which says whether it was acknowledged.
+fn numbered(number: usize) -> gateway::committer::Submission {
+    let case = format!("2026-{number}");
+    gateway::committer::Submission {
+        alias: Some(format!("order-{number}")),
+        ..case_message(node(HUBEI), &case, Kind::CaseForward, forward(node(HUNAN)))
+    }
+}
+
+/// Streams submissions from hunan to hubei while one disk fails at its `at`-th write. Returns whether
+/// the fault struck.
+async fn stream_through_a_fault(at: usize, sender_fails: bool) -> bool {
+    let world = World::new(100 + at as u64);
+    let (mut hunan, mut hubei, mut line) = world.agreed().await;
+    let victim = if sender_fails { &world.hunan } else { &world.hubei };
+    let count = fail_at(victim, at, fault(at));
+    let mut acknowledged = Vec::new();
+    for number in 0..STREAM {
+        loop {
+            match hunan.submit(numbered(number)).await {
+                Ok(submitted) => break acknowledged.push(submitted.message_id),
+                Err(refusal) => assert_eq!(refusal.code, RefusalCode::StoreUnknown, "{refusal}"),
+            }
+            // The outcome is unknown: the process stops, reads its journal and is asked again.
+            hunan = world.hunan.restart(Unsynced::Kept, 1);
+            line = connect(&hunan, &hubei);
+        }
+        if number % 3 == 2 {
+            let everything = |snapshot: &gateway::committer::Snapshot| {
+                snapshot.inbound[&node(HUNAN)].size == hunan.out().size
+            };
+            let arrives = hubei.reaches(everything);
+            if !arrives.await {
+                hubei = world.hubei.restart(Unsynced::Kept, 1);
+                line = connect(&hubei, &hunan);
+            }
+        }
+    }
+    let struck = count.load(Ordering::SeqCst) > at;
+    // Whoever broke at the very end is started again.
+    if hunan.broken().await {
+        hunan = world.hunan.restart(Unsynced::Kept, 0);
+    }
+    if hubei.broken().await {
+        hubei = world.hubei.restart(Unsynced::Kept, 0);
+    }
+    drop(line);
+    let _line = connect(&hunan, &hubei);
+    settled(&hunan, &hubei).await;
+    let forwards: Vec<MessageId> = hubei
+        .headers(hubei.inbound().log)
+        .into_iter()
+        .filter(|header| header.kind == Kind::CaseForward.name())
+        .map(|header| header.message_id)
+        .collect();
+    assert_eq!(forwards, acknowledged, "all there, in order, none twice (fault at {at})");
+    assert!(hubei.verdicts().iter().all(String::is_empty));
+    for number in 0..STREAM {
+        assert_eq!(hubei.case(&format!("2026-{number}")).state, CaseState::Forwarded);
+    }
+    assert_eq!((hunan.alarms(), hubei.alarms()), (0, 0), "a crash is no loss");
+    struck
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sender_whose_disk_fails_anywhere_keeps_what_it_acknowledged_and_doubles_nothing() {
+    let mut at = 0;
+    while stream_through_a_fault(at, true).await {
+        at += 1;
+    }
+    assert!(at >= 3 * STREAM, "the faults reach to the end of the stream, not only to {at}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_whose_disk_fails_anywhere_takes_everything_once() {
+    let mut at = 0;
+    while stream_through_a_fault(at, false).await {
+        at += 1;
+    }
+    assert!(at >= 6, "the faults reach to the end of the stream, not only to {at}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_refuses_and_goes_on_when_there_is_room_again() {
+    let world = World::new(20);
+    let (hunan, hubei, line) = world.agreed().await;
+    let used: u64 = world.hunan.disk.files().iter().map(|(_, bytes)| bytes).sum();
+    world.hunan.disk.set_capacity(Some(used));
+    let mut taken = 0;
+    let refused = loop {
+        match hunan.submit(numbered(taken)).await {
+            Ok(_) => taken += 1,
+            Err(refusal) => break refusal,
+        }
+    };
+    assert_eq!(refused.code, RefusalCode::StoreFull);
+    world.hunan.disk.set_capacity(None);
+    drop(line);
+    let _line = connect(&hunan, &hubei);
+    assert!(!hunan.submit(numbered(taken)).await.unwrap().duplicate, "nothing of it was kept");
+    settled(&hunan, &hubei).await;
+    assert_eq!(hubei.cases().len(), taken + 1);
+    assert_eq!(signatures(&hunan), 2, "readers of the documents see the same ones as before");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_that_is_lost_is_rebuilt_as_it_was() {
+    let world = World::new(21);
+    let (hunan, hubei, line) = world.agreed().await;
+    turbulent(&world, &hunan, &hubei, line).await;
+    for (site, node) in [(&world.hunan, hunan), (&world.hubei, hubei)] {
+        let rows = node.rows();
+        let verdicts = node.verdicts();
+        drop(node);
+        site.disk.drop_index();
+        let node = site.restart(Unsynced::Lost, 0);
+        assert!(node.replayed > 10);
+        same_rows(&rows, &node.rows());
+        assert_eq!(node.verdicts(), verdicts);
+    }
+}
+
+// ---- backups
+
+/// A life with crossings: entries refused, entries that later facts would make invalid, an entry that
+/// expired on its way. Both nodes end connected and settled, and without a line.
+async fn turbulent(world: &World, hunan: &Node, hubei: &Node, line: Line) {
+    for case in ["t-1", "t-2", "t-3"] {
+        hunan.act(case, Kind::CaseForward, forward(hunan.me)).await.unwrap();
+    }
+    hubei.act("b-1", Kind::CaseForward, forward(hubei.me)).await.unwrap();
+    // Asked while it could be; what follows would forbid it.
+    hunan.act("t-1", Kind::CaseWithdrawAsk, act(Kind::CaseWithdrawAsk)).await.unwrap();
+    settled(hunan, hubei).await;
+    hubei.act("t-1", Kind::CaseWithdrawConfirm, act(Kind::CaseWithdrawConfirm)).await.unwrap();
+    hubei.act("t-1", Kind::CaseClose, act(Kind::CaseClose)).await.unwrap();
+    settled(hunan, hubei).await;
+    drop(line);
+    // While nobody hears the other, the competent place decides and the applicant withdraws.
+    for kind in [Kind::CaseSignFor, Kind::CaseAccept, Kind::CaseReview, Kind::CaseDeny] {
+        hubei.act("t-2", kind, act(kind)).await.unwrap();
+    }
+    hunan.act("t-2", Kind::CaseWithdrawAsk, act(Kind::CaseWithdrawAsk)).await.unwrap();
+    let late = case_message(hunan.peer, "t-4", Kind::CaseForward, forward(hunan.me));
+    let expires = Some(hunan.clock.now().plus_millis(5_000));
+    hunan.submit(gateway::committer::Submission { expires, ..late }).await.unwrap();
+    world.pass(10_000);
+    let line = connect(hubei, hunan);
+    settled(hunan, hubei).await;
+    hunan.act("t-2", Kind::CaseRate, act(Kind::CaseRate)).await.unwrap();
+    hubei.act("t-2", Kind::CaseClose, act(Kind::CaseClose)).await.unwrap();
+    hunan.act("t-4", Kind::CaseForward, forward(hunan.me)).await.unwrap();
+    hunan.act("b-1", Kind::CaseSignFor, act(Kind::CaseSignFor)).await.unwrap();
+    settled(hunan, hubei).await;
+    drop(line);
+    let mut refused: Vec<String> = hubei.verdicts();
+    refused.retain(|verdict| !verdict.is_empty());
+    assert_eq!(refused, [RefusalCode::CaseWrongState.code(), RefusalCode::Expired.code()]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_restored_from_any_backup_recovers_its_log_and_judges_as_it_did() {
+    for (seed, total_loss) in [(30, false), (31, true)] {
+        let world = World::new(seed);
+        let empty = (world.hunan.disk.snapshot(), world.hubei.disk.snapshot());
+        let (hunan, hubei, line) = world.agreed().await;
+        let backup = if total_loss { empty } else { (world.hunan.disk.snapshot(), world.hubei.disk.snapshot()) };
+        turbulent(&world, &hunan, &hubei, line).await;
+        let first = (hunan.verdicts(), hubei.verdicts());
+        let cases = hunan.cases();
+        world.pass(1_000_000);
+
+        drop(hubei);
+        world.hubei.disk.restore(&backup.1);
+        let hubei = world.hubei.start();
+        let line = connect(&hunan, &hubei);
+        settled(&hunan, &hubei).await;
+        assert_eq!((hunan.verdicts(), hubei.verdicts()), first.clone());
+        assert_eq!(hubei.alarms(), 1);
+        assert_eq!((hunan.cases(), hubei.cases()), (cases.clone(), cases.clone()));
+
+        drop(line);
+        drop(hunan);
+        world.hunan.disk.restore(&backup.0);
+        let hunan = world.hunan.start();
+        // What is submitted meanwhile waits until everything is back.
+        hunan.act("t-3", Kind::CaseWithdrawAsk, act(Kind::CaseWithdrawAsk)).await.unwrap();
+        assert_eq!(hunan.out().staged, 1);
+        let _line = connect(&hubei, &hunan);
+        settled(&hunan, &hubei).await;
+        assert_eq!((hunan.alarms(), hubei.alarms()), (1, 1));
+        let (mut judged, mut expected) = ((hunan.verdicts(), hubei.verdicts()), first);
+        assert_eq!(judged.1.pop().as_deref(), Some(""), "the withdrawal came after, and stands");
+        assert_eq!(judged, expected);
+        assert!(hubei.case("t-3").withdrawal_asked);
+        // The restored node goes on like any other.
+        for kind in [Kind::CaseWithdrawConfirm, Kind::CaseClose] {
+            hubei.act("t-3", kind, act(kind)).await.unwrap();
+        }
+        settled(&hunan, &hubei).await;
+        expected.0.extend([String::new(), String::new()]);
+        assert_eq!(hunan.verdicts(), expected.0);
+        assert_eq!(hunan.case("t-3").state, CaseState::Closed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn recovery_that_is_cut_at_any_frame_goes_on_at_the_next_link() {
+    let world = World::new(32);
+    let (hunan, hubei, line) = world.agreed().await;
+    for number in 0..6 {
+        hunan.submit(numbered(number)).await.unwrap();
+        hubei.act(&format!("b-{number}"), Kind::CaseForward, forward(hubei.me)).await.unwrap();
+        settled(&hunan, &hubei).await;
+    }
+    let (rows, verdicts) = (hubei.cases(), hubei.verdicts());
+    drop(line);
+    drop(hubei);
+    world.hubei.disk.restore(&gateway::store::memory::MemoryDisk::new().snapshot());
+    let mut hubei = world.hubei.start();
+    for frames in 2..9 {
+        let left = Arc::new(AtomicUsize::new(frames));
+        let tap: Tap = Arc::new(move |_, frame| {
+            let none = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+            if none.is_ok() { vec![frame] } else { vec![close(RefusalCode::LinkBroken)] }
+        });
+        let line = connect_with(&hunan, &hubei, Arc::default(), tap);
+        tokio::select! {
+            ends = line.ended() => assert!(ends.iter().all(Result::is_err)),
+            () = settled(&hunan, &hubei) => assert!(frames > 4, "nothing was cut"),
+        }
+        if frames % 3 == 0 {
+            drop(hubei);
+            hubei = world.hubei.restart(Unsynced::Lost, 2);
+        }
+    }
+    let _line = connect(&hunan, &hubei);
+    settled(&hunan, &hubei).await;
+    assert_eq!((hubei.cases(), hubei.verdicts()), (rows, verdicts));
+}
+
+fn close(code: RefusalCode) -> wire::Frame {
+    let close = wire::Close { code: code.code().into(), message: String::new() };
+    wire::Frame { kind: Some(Frame::Close(close)) }
+}
+
+// ---- links
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_loses_its_standing_loses_its_link_and_is_heard_no_more() {
+    let world = World::new(40);
+    let (hunan, hubei, line) = world.agreed().await;
+    drop(line);
+    let standing = Arc::new(Switch::default());
+    let line = connect_with(&hunan, &hubei, Arc::clone(&standing), Arc::new(|_, frame| vec![frame]));
+    hunan.submit(numbered(0)).await.unwrap();
+    settled(&hunan, &hubei).await;
+    let size = hubei.inbound().size;
+    standing.revoke();
+    hunan.submit(numbered(1)).await.unwrap();
+    let ends = line.ended().await;
+    assert!(ends.iter().all(|end| end.as_ref().is_err_and(|end| end.code == RefusalCode::NotTrusted)));
+    assert_eq!(hubei.inbound().size, size);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_whose_signing_key_is_suspended_writes_nothing_more() {
+    let world = World::new(41);
+    let (hunan, hubei, line) = world.agreed().await;
+    let size = hubei.inbound().size;
+    // Swapped twice: a verdict is never taken for that of another trust store.
+    world.hubei.trust.store(Arc::new(trust(&[])));
+    world.hubei.trust.store(Arc::new(trust(&[HUNAN])));
+    hunan.submit(numbered(0)).await.unwrap();
+    let [_, hubei_end] = line.ended().await;
+    assert_eq!(hubei_end.unwrap_err().code, RefusalCode::NotTrusted);
+    assert_eq!(hubei.inbound().size, size);
+    let ends = connect(&hunan, &hubei).ended().await;
+    assert!(ends.iter().all(|end| end.as_ref().is_err_and(|end| end.code == RefusalCode::NotTrusted)));
+    // Trusted again, it goes on where it was.
+    world.hubei.trust.store(Arc::new(trust(&[])));
+    let _line = connect(&hunan, &hubei);
+    settled(&hunan, &hubei).await;
+    assert_eq!(hubei.inbound().size, size + 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revocation_ends_a_link_that_waits_for_a_peer_who_does_not_read() {
+    let world = World::new(42);
+    let (hunan, hubei, line) = world.agreed().await;
+    drop(line);
+    let copy = hunan.inbound().cosigned;
+    let mut link = RawLink::dial(&hubei, &world.hunan.signer, copy.as_ref()).await;
+    for number in 0..100 {
+        // Nobody takes what hubei sends.
+        hubei.act(&format!("b-{number}"), Kind::CaseForward, forward(hubei.me)).await.unwrap();
+    }
+    hubei.links.close(hubei.peer, RefusalCode::NotTrusted);
+    link.from.close();
+    assert_eq!(link.ended().await, Some(RefusalCode::NotTrusted));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frames_that_come_twice_or_in_another_order_do_no_harm() {
+    for seed in 50..56 {
+        let world = World::new(seed);
+        let (hunan, hubei, line) = world.agreed().await;
+        drop(line);
+        let random = Arc::new(Seeded::new(seed));
+        let kept: Arc<Mutex<Vec<(gateway::id::NodeId, wire::Frame)>>> = Arc::default();
+        let tap: Tap = Arc::new(move |from, frame| {
+            if !matches!(frame.kind, Some(Frame::Batch(_) | Frame::Cosigned(_))) {
+                return vec![frame];
+            }
+            let mut kept = kept.lock().unwrap();
+            let own = kept.iter().position(|(author, _)| *author == from);
+            match random.below(4) {
+                0 => vec![frame.clone(), frame],
+                // Held back until the next one overtakes it.
+                1 if own.is_none() => {
+                    kept.push((from, frame));
+                    Vec::new()
+                }
+                _ => {
+                    let earlier = own.map(|place| kept.remove(place).1);
+                    [Some(frame), earlier].into_iter().flatten().collect()
+                }
+            }
+        });
+        let mut number = 0;
+        for _ in 0..6 {
+            let line = connect_with(&hunan, &hubei, Arc::default(), Arc::clone(&tap));
+            for _ in 0..5 {
+                hunan.submit(numbered(number)).await.unwrap();
+                let case = format!("b-{number}");
+                hubei.act(&case, Kind::CaseForward, forward(hubei.me)).await.unwrap();
+                number += 1;
+            }
+            drop(line);
+        }
+        let _line = connect(&hunan, &hubei);
+        settled(&hunan, &hubei).await;
+        assert_eq!(hubei.cases().len(), 2 * number);
+        assert!(hubei.stops().is_empty() && hunan.stops().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_newest_link_fences_older_ones_and_two_that_dial_at_once_end_with_one() {
+    let world = World::new(60);
+    let (hunan, hubei, line) = world.agreed().await;
+    let newer = connect(&hubei, &hunan);
+    let ends = line.ended().await;
+    assert!(ends.iter().all(|end| end.as_ref().is_err_and(|end| end.code == RefusalCode::Fenced)));
+    hunan.submit(numbered(0)).await.unwrap();
+    settled(&hunan, &hubei).await;
+    drop(newer);
+    for round in 1..20 {
+        let one = connect(&hunan, &hubei);
+        let other = connect(&hubei, &hunan);
+        hunan.submit(numbered(round)).await.unwrap();
+        hubei.act(&format!("b-{round}"), Kind::CaseForward, forward(hubei.me)).await.unwrap();
+        settled(&hunan, &hubei).await;
+        assert!(hunan.links.is_live(hunan.peer) && hubei.links.is_live(hubei.peer));
+        drop((one, other));
+    }
+}
+
+// ---- everything at once
+
+/// Random submissions both ways, cuts, crashes and restored backups.
+async fn anything_may_happen(seed: u64) {
+    let world = World::new(seed);
+    let random = Seeded::new(seed ^ 0xdead_beef);
+    let (hunan, hubei, line) = world.agreed().await;
+    let mut nodes = [hunan, hubei];
+    let sites = [&world.hunan, &world.hubei];
+    let mut line = Some(line);
+    let mut backups = [world.hunan.disk.snapshot(), world.hubei.disk.snapshot()];
+    let mut acknowledged: [Vec<MessageId>; 2] = Default::default();
+    let mut number = 0;
+    for _ in 0..60 {
+        let who = random.below(2) as usize;
+        match random.below(20) {
+            0..=8 => {
+                for _ in 0..=random.below(4) {
+                    number += 1;
+                    let from = &nodes[who];
+                    let case = format!("r-{number}");
+                    if let Ok(submitted) = from.act(&case, Kind::CaseForward, forward(from.me)).await {
+                        acknowledged[who].push(submitted.message_id);
+                    }
+                }
+            }
+            // An act on any case of the other's: often refused at once, sometimes by the other.
+            9..=12 => {
+                let kinds = [Kind::CaseSignFor, Kind::CaseAccept, Kind::CaseWithdrawAsk, Kind::CaseReview];
+                let kind = kinds[random.below(4) as usize];
+                let case = format!("r-{}", random.below(number + 1));
+                // Before contact everything is taken, and perhaps dropped at its turn.
+                let submitted = nodes[who].act(&case, kind, act(kind)).await;
+                if let Ok(Submitted { index: Some(_), message_id, .. }) = submitted {
+                    acknowledged[who].push(message_id);
+                }
+            }
+            13 => line = None,
+            14..=15 => line = Some(connect(&nodes[who], &nodes[1 - who])),
+            16 => world.pass(random.below(2_000)),
+            17..=18 => {
+                // A power cut during a write, or between two.
+                if random.below(2) == 0 {
+                    let cut = Fault::PowerCut(Crash { unsynced: Unsynced::Prefix(99), index_batches_lost: 1 });
+                    fail_at(sites[who], random.below(6) as usize, cut);
+                    number += 1;
+                    let from = &nodes[who];
+                    let case = format!("r-{number}");
+                    if let Ok(submitted) = from.act(&case, Kind::CaseForward, forward(from.me)).await {
+                        acknowledged[who].push(submitted.message_id);
+                    }
+                }
+                nodes[who] = sites[who].restart(Unsynced::Lost, random.below(4) as usize);
+                line = Some(connect(&nodes[who], &nodes[1 - who]));
+            }
+            _ => {
+                // A backup, of something that the other holds too.
+                if random.below(2) == 0 {
+                    line = Some(connect(&nodes[who], &nodes[1 - who]));
+                    settled(&nodes[0], &nodes[1]).await;
+                    backups[who] = sites[who].disk.snapshot();
+                } else {
+                    line = Some(connect(&nodes[who], &nodes[1 - who]));
+                    settled(&nodes[0], &nodes[1]).await;
+                    let verdicts = nodes[who].verdicts();
+                    line = None;
+                    sites[who].disk.restore(&backups[who]);
+                    nodes[who] = sites[who].start();
+                    if random.below(2) == 0 {
+                        line = Some(connect(&nodes[1 - who], &nodes[who]));
+                        settled(&nodes[0], &nodes[1]).await;
+                        assert_eq!(nodes[who].verdicts()[..verdicts.len()], verdicts);
+                    }
+                }
+            }
+        }
+    }
+    drop(line);
+    let _line = connect(&nodes[0], &nodes[1]);
+    settled(&nodes[0], &nodes[1]).await;
+    for who in 0..2 {
+        let sent = nodes[who].headers(nodes[who].out().log);
+        let mut ids: Vec<MessageId> = sent.iter().map(|header| header.message_id).collect();
+        for id in &acknowledged[who] {
+            assert!(ids.contains(id), "acknowledged and not there");
+        }
+        let count = ids.len();
+        ids.sort_by_key(|id| id.0);
+        ids.dedup();
+        assert_eq!(ids.len(), count, "no message stands twice");
+        // Every verdict was told, once.
+        let told = nodes[1 - who].refusals(nodes[1 - who].out().log);
+        let verdicts = nodes[1 - who].verdicts();
+        let kept = verdicts.iter().enumerate().filter(|(_, code)| !code.is_empty());
+        let kept: Vec<_> = kept.map(|(index, code)| (index as u64, code.clone())).collect();
+        assert_eq!(told, kept);
+        assert!(nodes[who].stops().is_empty());
+    }
+    for who in 0..2 {
+        let rows = nodes[who].rows();
+        sites[who].disk.drop_index();
+        nodes[who] = sites[who].restart(Unsynced::Lost, 0);
+        same_rows(&rows, &nodes[who].rows());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_happens_acknowledged_is_kept_once_and_both_agree() {
+    let seeds = std::env::var("TONGBAN_SEED").ok().and_then(|seed| seed.parse().ok());
+    for seed in seeds.map_or(1000..1008, |seed: u64| seed..seed + 1) {
+        eprintln!("TONGBAN_SEED={seed}");
+        anything_may_happen(seed).await;
+    }
 }

@@ -1042,6 +1042,8 @@ impl Ledger {
             epoch: position.epoch,
             index: position.index,
         });
+        // A commit's facts are replayed log by log, whatever the order in which they were decided.
+        row.positions.sort_by(|one, other| one.from.cmp(&other.from));
         self.put(Table::Document, key, row.encode_to_vec());
     }
 

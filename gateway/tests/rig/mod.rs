@@ -382,6 +382,30 @@ impl Node {
         self.snapshot.read().unwrap().clone()
     }
 
+    /// Awaits a state of this node; false when the committer ends before.
+    pub async fn reaches(&self, holds: impl Fn(&Snapshot) -> bool) -> bool {
+        let mut progress = self.progress.clone();
+        let wait = async {
+            while !holds(&self.snapshot()) {
+                if progress.changed().await.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        tokio::time::timeout(DEADLINE, wait).await.expect("a state is reached or the committer ends")
+    }
+
+    /// Whether the committer ended. Asks it, so that a fault on its way is noticed.
+    pub async fn broken(&self) -> bool {
+        let consumer = "rig".to_owned();
+        let next = LogPosition { epoch: 0, index: 0 };
+        self.committer
+            .ask(|reply| Command::Acknowledge { consumer, from: self.peer, next, reply })
+            .await
+            .is_err()
+    }
+
     /// Awaits a state of this node.
     pub async fn until(&self, what: &str, holds: impl Fn(&Snapshot) -> bool) {
         let mut progress = self.progress.clone();
@@ -391,8 +415,21 @@ impl Node {
             }
         };
         if tokio::time::timeout(DEADLINE, wait).await.is_err() {
-            panic!("{}: {what} did not come true; {:#?}", self.me, self.snapshot());
+            panic!("{what} did not come true; {}", self.told());
         }
+    }
+
+    /// The state of both logs in a line.
+    pub fn told(&self) -> String {
+        let log = |log: committer::LogSnapshot| {
+            let size = |note: Option<Note>| note.map(|note| note.checkpoint().size);
+            format!(
+                "{} size={} note={:?} cosigned={:?} staged={} contacted={} stopped={:?}",
+                log.log, log.size, size(log.checkpoint), size(log.cosigned), log.staged, log.contacted, log.stopped
+            )
+        };
+        let live = self.links.is_live(self.peer);
+        format!("{} live={live} {:?}: {} | {}", self.me, self.end(), log(self.out()), log(self.inbound()))
     }
 
     pub fn out(&self) -> committer::LogSnapshot {
@@ -488,7 +525,7 @@ impl Node {
     }
 
     /// Every row of every table.
-    pub fn rows(&self) -> BTreeMap<(Table, Vec<u8>), Vec<u8>> {
+    pub fn rows(&self) -> Rows {
         let mut rows = BTreeMap::new();
         for table in Table::ALL {
             for (key, value) in self.archive.rows(table, &[]).unwrap() {
@@ -497,6 +534,23 @@ impl Node {
         }
         rows
     }
+}
+
+/// All rows of an index.
+pub type Rows = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
+
+/// Checks that two indexes are equal; names the rows that are not.
+pub fn same_rows(one: &Rows, other: &Rows) {
+    let keys = one.keys().chain(other.keys());
+    let text = |value: Option<&Vec<u8>>| value.map(|value| String::from_utf8_lossy(value).into_owned());
+    let differ = keys
+        .filter(|key| one.get(*key) != other.get(*key))
+        .map(|key| {
+            let name = String::from_utf8_lossy(&key.1);
+            format!("{:?} {name:?}: {:?} | {:?}", key.0, text(one.get(key)), text(other.get(key)))
+        })
+        .collect::<Vec<_>>();
+    assert!(differ.is_empty(), "rows differ: {differ:#?}");
 }
 
 /// What happens to frames on their way: who sent one, and what arrives in its place.
@@ -602,7 +656,7 @@ pub async fn settled(one: &Node, other: &Node) {
         }
     };
     if tokio::time::timeout(DEADLINE, wait).await.is_err() {
-        panic!("not settled: {:#?} {:#?}", one.snapshot(), other.snapshot());
+        panic!("not settled:\n{}\n{}", one.told(), other.told());
     }
     for (from, to) in [(one, other), (other, one)] {
         assert_eq!(from.out().root, to.inbound().root);
