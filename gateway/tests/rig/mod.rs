@@ -425,7 +425,13 @@ impl Node {
             let size = |note: Option<Note>| note.map(|note| note.checkpoint().size);
             format!(
                 "{} size={} note={:?} cosigned={:?} staged={} contacted={} stopped={:?}",
-                log.log, log.size, size(log.checkpoint), size(log.cosigned), log.staged, log.contacted, log.stopped
+                log.log,
+                log.size,
+                size(log.checkpoint),
+                size(log.cosigned),
+                log.staged,
+                log.contacted,
+                log.stopped
             )
         };
         let live = self.links.is_live(self.peer);
