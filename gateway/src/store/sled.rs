@@ -133,7 +133,18 @@ pub fn open(dir: &Path) -> Result<(SledIndex, OpenReport), IndexError> {
 }
 
 fn open_on(dir: &Path, boot: &str) -> Result<(SledIndex, OpenReport), IndexError> {
-    let why = match try_open(dir, boot) {
+    // Threads of an index that this process has just dropped may hold its log for a moment longer.
+    let mut tries = 0;
+    let opened = loop {
+        match try_open(dir, boot) {
+            Err(Unusable::Refused(IndexError::Locked(_))) if tries < CLOSE_TRIES_MAX => {
+                tries += 1;
+                thread::sleep(CLOSE_STEP);
+            }
+            opened => break opened,
+        }
+    };
+    let why = match opened {
         Ok(index) => {
             let reflects = index.reflects()?;
             return Ok((index, OpenReport { reflects, set_aside: None }));
