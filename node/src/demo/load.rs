@@ -11,7 +11,7 @@ use super::error::{DemoError, within};
 use super::fault::{self, Fault, Victim};
 use super::narrate::{Moment, Narrator, grouped};
 use super::place::{Place, channel};
-use super::rig::Rig;
+use super::rig::{Node, Rig};
 use super::window::Window;
 use gateway::id::Kind;
 use proto::local::v1::{InboxEntry, SubmitReply};
@@ -27,7 +27,9 @@ use tokio::task::JoinSet;
 const OPEN_CASES: usize = 160;
 /// Percent of the cases that have ended when a backup is made.
 const BACKUP_PERCENT: u32 = 10;
-/// How long the load may have nothing on its way to the node that is to be killed.
+/// Goes at the kill, each with cases that were held back for it.
+const KILL_TRIES: usize = 8;
+/// How long one go waits until something is on its way to the node that is to be killed.
 const ON_ITS_WAY: Duration = Duration::from_secs(2);
 /// Between two looks at a condition that nobody announces.
 const LOOK: Duration = Duration::from_millis(5);
@@ -46,6 +48,7 @@ pub(super) struct Tally {
     began_again: Mutex<BTreeMap<&'static str, u64>>,
     refused: Mutex<Vec<String>>,
     handed_in: AtomicUsize,
+    released: watch::Sender<usize>,
 }
 
 impl Tally {
@@ -63,7 +66,14 @@ impl Tally {
             began_again: Mutex::default(),
             refused: Mutex::default(),
             handed_in: AtomicUsize::new(0),
+            released: watch::Sender::new(0),
         })
+    }
+
+    /// Lets the window hand in cases up to this number. On a busy machine the load would otherwise be over
+    /// before the moment that a fault was meant for.
+    fn release(&self, cases: usize) {
+        self.released.send_modify(|released| *released = cases.max(*released));
     }
 
     /// Whether a node may for a while refuse what it had taken: only one that has lost its memory.
@@ -213,7 +223,10 @@ pub(super) async fn run(
     ));
 
     let mut backup = None;
+    let before_the_kill = share(args.at) + (all - share(args.at)) / 2;
     if args.fault == Fault::Restore {
+        // The copy must be older than the kill by some cases.
+        tally.release(share(BACKUP_PERCENT) + (share(args.at) - share(BACKUP_PERCENT)) / 2);
         let early = tally.ended_reach(share(BACKUP_PERCENT));
         unless_a_driver_ends(&mut drivers, within(limit, "some cases to end", early)).await?;
         backup = Some(fault::back_up(&args.victim.node(rig).data())?);
@@ -223,6 +236,7 @@ pub(super) async fn run(
             format!("{en}'s data folder is copied while it runs: {} cases had ended", tally.cases_ended()),
         ));
     }
+    tally.release(before_the_kill);
     let enough = tally.ended_reach(share(args.at));
     unless_a_driver_ends(&mut drivers, within(limit, "enough cases to end", enough)).await?;
     let survivor = if args.victim == Victim::Xianning { yueyang } else { xianning };
@@ -268,7 +282,11 @@ pub(super) async fn run(
 /// 岳阳's window hands in all cases; a new one when an older one has ended.
 async fn hand_in(desk: Desk, window: Arc<Window>) -> DemoError {
     let mut tasks: JoinSet<Result<(), DemoError>> = JoinSet::new();
-    for case in window.plan.cases() {
+    let mut released = window.tally.released.subscribe();
+    for (number, case) in window.plan.cases().iter().enumerate() {
+        if released.wait_for(|released| *released > number).await.is_err() {
+            return DemoError::Broken("nobody is left to release cases".into());
+        }
         let Ok(slot) = Arc::clone(&window.tally.slots).acquire_owned().await else {
             return DemoError::Broken("the semaphore of open cases was closed".into());
         };
@@ -323,12 +341,10 @@ async fn kill_and_restart(
 ) -> Result<KillReport, DemoError> {
     let (zh, en) = (args.victim.place().zh, args.victim.place().en);
     let victim = args.victim.node(rig);
-    // not between two deliveries: something is on its way
-    owed(survivor).await?;
-    let signal = victim.kill().await?;
+    let (without_receipt, signal) = kill_in_mid_delivery(tally, victim, survivor, args.cases as usize).await?;
     let killed = Instant::now();
     let cases_ended = tally.cases_ended();
-    let (without_receipt, cosigned) = owed(survivor).await?;
+    let cosigned = survivor.channels().await?[0].cosigned;
     narrator.tell(Moment::note(
         format!(
             "{zh}节点进程被 SIGKILL 杀死：已办结 {cases_ended} 件，{without_receipt} 条消息尚无回执"
@@ -351,6 +367,7 @@ async fn kill_and_restart(
     }
     victim.start().await?;
     let ready = killed.elapsed();
+    tally.release(usize::MAX);
     narrator.tell(Moment::note(
         format!("{zh}节点重新启动，杀死后 {:.0} ms 就绪", ready.as_secs_f64() * 1e3),
         format!("{en}'s node is started again, ready {:.0} ms after the kill", ready.as_secs_f64() * 1e3),
@@ -388,17 +405,36 @@ async fn kill_and_restart(
     })
 }
 
-/// Waits, not for long, until a node's outbound channel has entries without a receipt: how many, and up
-/// to where the receipts reach.
-async fn owed(desk: &Desk) -> Result<(u64, u64), DemoError> {
-    let began = Instant::now();
+/// Kills a node at a moment when the other one has sent it something that has no receipt: how much
+/// that was, and the signal that the process died of. The node is frozen before the look, so that the
+/// moment cannot pass between the look and the kill.
+async fn kill_in_mid_delivery(
+    tally: &Tally,
+    victim: &mut Node,
+    survivor: &Desk,
+    cases: usize,
+) -> Result<(u64, Option<i32>), DemoError> {
+    let released = *tally.released.borrow();
+    let step = cases.saturating_sub(released).div_ceil(KILL_TRIES).max(1);
+    let mut go = 0;
     loop {
-        let [outbound, _] = desk.channels().await?;
-        let owed = outbound.size.saturating_sub(outbound.cosigned) + outbound.staged;
-        if owed > 0 || began.elapsed() > ON_ITS_WAY {
-            return Ok((owed, outbound.cosigned));
+        go += 1;
+        tally.release((released + go * step).min(cases));
+        let began = Instant::now();
+        while owed(survivor).await? == 0 && began.elapsed() < ON_ITS_WAY {}
+        victim.freeze(true)?;
+        let owed = owed(survivor).await?;
+        if go == KILL_TRIES || (owed > 0 && tally.cases_ended() < cases) {
+            return Ok((owed, victim.kill().await?));
         }
+        victim.freeze(false)?;
     }
+}
+
+/// Entries of a node's outbound channel, and drafts for it, that have no receipt.
+async fn owed(desk: &Desk) -> Result<u64, DemoError> {
+    let [outbound, _] = desk.channels().await?;
+    Ok(outbound.size.saturating_sub(outbound.cosigned) + outbound.staged)
 }
 
 /// Waits until each node has a receipt for everything that it sent.

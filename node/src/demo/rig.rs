@@ -3,6 +3,7 @@
 
 use super::error::{DemoError, within};
 use super::place::{Place, XIANNING, YUEYANG};
+use rustix::process::{Pid, Signal, kill_process};
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -137,6 +138,16 @@ impl Node {
         // whatever it says later must not fill the pipe
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok(began.elapsed())
+    }
+
+    /// Stops the process where it stands (SIGSTOP), or lets it go on.
+    pub(super) fn freeze(&self, freeze: bool) -> Result<(), DemoError> {
+        let id = self.child.as_ref().and_then(Child::id).and_then(|id| i32::try_from(id).ok());
+        let Some(process) = id.and_then(Pid::from_raw) else {
+            return Err(DemoError::Broken(format!("node {} does not run", self.place.code)));
+        };
+        let signal = if freeze { Signal::STOP } else { Signal::CONT };
+        kill_process(process, signal).map_err(|error| DemoError::file(&self.log())(error.into()))
     }
 
     /// Kills the process with SIGKILL; the signal that it died of, `None` when it did not run.
