@@ -396,6 +396,23 @@ impl Node {
         tokio::time::timeout(DEADLINE, wait).await.expect("a state is reached or the committer ends")
     }
 
+    /// Awaits a link to the peer.
+    pub async fn is_linked(&self) {
+        let mut changes = self.links.changes();
+        let wait = async {
+            while !self.links.is_live(self.peer) {
+                changes.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(DEADLINE, wait).await.expect("a link stands");
+    }
+
+    /// Awaits the committer's end.
+    pub async fn ends(&self) {
+        let mut progress = self.progress.clone();
+        while progress.changed().await.is_ok() {}
+    }
+
     /// Whether the committer ended. Asks it, so that a fault on its way is noticed.
     pub async fn broken(&self) -> bool {
         let consumer = "rig".to_owned();
@@ -574,6 +591,16 @@ impl Line {
     pub fn cut(&self) {
         for pipe in &self.pipes {
             pipe.abort();
+        }
+    }
+
+    /// Cuts it and awaits that neither side has a part in it any more. A link that is only dropped may
+    /// still fence the next one, which nobody here dials again.
+    pub async fn hang_up(mut self) {
+        self.cut();
+        for end in self.ends.take().into_iter().flatten() {
+            end.abort();
+            let _ = end.await;
         }
     }
 

@@ -341,7 +341,8 @@ async fn kill_and_restart(
 ) -> Result<KillReport, DemoError> {
     let (zh, en) = (args.victim.place().zh, args.victim.place().en);
     let victim = args.victim.node(rig);
-    let (without_receipt, signal) = kill_in_mid_delivery(tally, victim, survivor, args.cases as usize).await?;
+    let (without_receipt, signal) =
+        kill_in_mid_delivery(tally, victim, survivor, args.cases as usize).await?;
     let killed = Instant::now();
     let cases_ended = tally.cases_ended();
     let cosigned = survivor.channels().await?[0].cosigned;
