@@ -130,6 +130,9 @@ struct Inner {
     links: Arc<Links>,
 }
 
+/// The fates of several submissions, in their order, once those that were taken are durable.
+pub type Outcomes = oneshot::Receiver<Result<Vec<Result<Submitted, Refusal>>, Refusal>>;
+
 /// A running node's core. Cheap to clone.
 #[derive(Clone)]
 pub struct Gateway(Arc<Inner>);
@@ -297,6 +300,30 @@ impl Gateway {
     /// Why it was not taken; nothing was kept then.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, Refusal> {
         self.0.committer.ask(|reply| Command::Submit { submission, reply }).await
+    }
+
+    /// Takes several messages in their order; the receiver answers when all that were taken are durable.
+    ///
+    /// # Errors
+    /// When the committer does not take them at all; nothing was kept then.
+    pub fn submit_many(&self, submissions: Vec<Submission>) -> Result<Outcomes, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.0.committer.offer(Command::SubmitMany { submissions, reply })?;
+        Ok(answer)
+    }
+
+    /// Changes with every commit and every receipt.
+    pub fn progress(&self) -> watch::Receiver<u64> {
+        self.0.progress.clone()
+    }
+
+    /// Up to where a partner's receipts reach, and its time in the newest.
+    pub fn receipted(&self, to: NodeId) -> Option<(LogPosition, UnixMillis)> {
+        let snapshot = self.snapshot();
+        let note = snapshot.out.get(&to)?.cosigned.as_ref()?;
+        let checkpoint = note.checkpoint();
+        let position = LogPosition { epoch: checkpoint.log.epoch, index: checkpoint.size };
+        Some((position, UnixMillis(note.cosignature_seconds()? * 1000)))
     }
 
     /// Waits for everything submitted and makes the index durable: for an orderly stop.

@@ -30,6 +30,10 @@ pub const ENVELOPE_BYTES_MAX: usize = 512 * 1024;
 pub const COMMITTER_QUEUE_MAX: usize = 4096;
 /// Commands that one commit takes.
 pub const COMMIT_COMMANDS_MAX: usize = 1024;
+/// Submissions in one batch of a local stream: they share one answer of the committer.
+pub const SUBMIT_BATCH_MAX: usize = 1024;
+/// Batches of one local stream that wait for their answer; its sender waits then.
+pub const SUBMIT_BATCHES_IN_FLIGHT_MAX: usize = 64;
 /// Drafts that one channel holds before contact.
 pub const STAGED_DRAFTS_MAX: usize = 100_000;
 

@@ -2,6 +2,7 @@
 //! client, and what is said to people in Chinese and English. Rules live in `gateway`; nothing here
 //! decides what a node accepts.
 
+pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -18,6 +18,14 @@ const DETAIL: &str = "tongban-detail-bin";
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
 const PUSHBACK_MILLIS: u64 = 200;
 
+/// Milliseconds after which the same request may succeed; 0: it is refused for good.
+pub fn retry_after_ms(code: RefusalCode) -> u64 {
+    match code.status() {
+        Mapped::ResourceExhausted | Mapped::Unavailable => PUSHBACK_MILLIS,
+        _ => 0,
+    }
+}
+
 /// The gRPC status that carries a refusal.
 pub fn to_status(refusal: &Refusal) -> Status {
     let mut metadata = MetadataMap::new();

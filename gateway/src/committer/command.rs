@@ -86,6 +86,13 @@ pub enum Command {
         /// Its fate.
         reply: Reply<Submitted>,
     },
+    /// Take messages, in their order; each has a fate of its own.
+    SubmitMany {
+        /// The messages.
+        submissions: Vec<Submission>,
+        /// Their fates, as many.
+        reply: Reply<Vec<Result<Submitted, Refusal>>>,
+    },
     /// Put a licence into the own catalogue.
     PutLicence {
         /// tongban.exchange.v1.Licence.

@@ -264,6 +264,13 @@ impl Core {
                 let outcome = self.submit(submission, now)?;
                 self.answer(reply, outcome);
             }
+            Command::SubmitMany { submissions, reply } => {
+                let mut outcomes = Vec::with_capacity(submissions.len());
+                for submission in submissions {
+                    outcomes.push(self.submit(submission, now)?);
+                }
+                self.answer(reply, Ok(outcomes));
+            }
             Command::PutLicence { payload, reply } => {
                 let outcome = self.put_licence(&payload);
                 self.answer(reply, outcome);

@@ -24,11 +24,20 @@ impl CommitterHandle {
         command: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Command,
     ) -> Result<T, Refusal> {
         let (reply, answer) = oneshot::channel();
-        self.queue.try_send(command(reply)).map_err(|error| match error {
+        self.offer(command(reply))?;
+        answer.await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))
+    }
+
+    /// Queues a command whose answer the caller awaits elsewhere; does not wait for room.
+    ///
+    /// # Errors
+    /// [`RefusalCode::Overloaded`] when the queue is full, [`RefusalCode::StoreUnknown`] when the
+    /// committer stopped.
+    pub fn offer(&self, command: Command) -> Result<(), Refusal> {
+        self.queue.try_send(command).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Refusal::from(RefusalCode::Overloaded),
             mpsc::error::TrySendError::Closed(_) => Refusal::from(RefusalCode::StoreUnknown),
-        })?;
-        answer.await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))
+        })
     }
 
     /// As [`CommitterHandle::ask`], but waits for room: for links, whose credit bounds them.

@@ -102,6 +102,9 @@ pub enum Command {
     Store(StoreCommand),
     /// A demonstration of two cities on this machine. 双城演示
     Demo(crate::demo::DemoArgs),
+    /// Measure this machine: two nodes under load, with every guarantee kept. 压测本机
+    #[command(subcommand)]
+    Bench(crate::bench::BenchCommand),
 }
 
 /// `tongban case …`
@@ -282,6 +285,7 @@ fn dispatch(console: Console, node: &Node, command: Command) -> Result<ExitCode,
         Command::Pki(PkiCommand::Join(args)) => pki::join(console, &args)?,
         Command::Store(StoreCommand::Repair(args)) => store::repair(console, node.config_file()?, &args)?,
         Command::Demo(args) => return demo(console, &args),
+        Command::Bench(command) => return bench(console, &command),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -297,6 +301,15 @@ fn demo(console: Console, args: &crate::demo::DemoArgs) -> Result<ExitCode, Fail
         Ok(false) => Ok(ExitCode::FAILURE),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Runs a measurement: 0 only if nothing was lost or doubled.
+fn bench(console: Console, command: &crate::bench::BenchCommand) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        Failure::system(both!("起不了运行时:{error}", "cannot start the runtime: {error}"))
+    })?;
+    let whole = runtime.block_on(crate::bench::run(command, console))?;
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The node that a command is about.
@@ -414,6 +427,8 @@ mod tests {
             "tongban pki dev out --node 430600 --node 421200",
             "tongban pki join out --node 430100 --port 27432",
             "tongban store repair --config node.toml --apply",
+            "tongban bench exchange --size 2048 --concurrency 256 --duration 10 --suite p256-sha256",
+            "tongban bench disk",
         ] {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {
                 panic!("{line}: {error}");

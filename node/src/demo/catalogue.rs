@@ -18,34 +18,34 @@ use proto::exchange::v1 as wire;
 use std::collections::BTreeMap;
 
 /// The item of the story, 食品经营许可.
-pub(super) const STORY_ITEM: &str = "KST071";
+pub(crate) const STORY_ITEM: &str = "KST071";
 /// 营业执照.
-pub(super) const BUSINESS_LICENCE: &str = "11100000MB0143028R001";
+pub(crate) const BUSINESS_LICENCE: &str = "11100000MB0143028R001";
 /// 食品经营许可证, the result of the story.
 const FOOD_LICENCE: &str = "11100000MBT000054A001";
 /// 办理结果通知书: what an item gives whose result is no licence of the national list. Made up for the demo.
 const RESULT_NOTICE: &str = "11430600MAT000050B901";
 
 /// Code of the identity document in every standard.
-pub(super) const MATERIAL_IDENTITY: &str = "M01";
+pub(crate) const MATERIAL_IDENTITY: &str = "M01";
 /// Code of the application form in every standard.
-pub(super) const MATERIAL_FORM: &str = "M02";
+pub(crate) const MATERIAL_FORM: &str = "M02";
 /// Code of the business licence in the standard of [`STORY_ITEM`].
-pub(super) const MATERIAL_BUSINESS_LICENCE: &str = "M03";
+pub(crate) const MATERIAL_BUSINESS_LICENCE: &str = "M03";
 
 /// Name of the recognition rule in the agreement.
-pub(super) const RECOGNITION_RULE: &str = "rr-business-licence";
+pub(crate) const RECOGNITION_RULE: &str = "rr-business-licence";
 /// The purpose under which licences are asked for.
-pub(super) const PURPOSE: &str = "跨省通办";
+pub(crate) const PURPOSE: &str = "跨省通办";
 /// Fields of the business licence that the rule needs.
-pub(super) const LICENCE_FIELDS: [&str; 3] = ["holder_name", "address", "business_scope"];
+pub(crate) const LICENCE_FIELDS: [&str; 3] = ["holder_name", "address", "business_scope"];
 
 /// 承诺时限 of every standard here, working days.
-pub(super) const PROMISED_WORKING_DAYS: u32 = 10;
+pub(crate) const PROMISED_WORKING_DAYS: u32 = 10;
 
 /// One item as the two places do it.
 #[derive(Debug, Clone)]
-pub(super) struct ItemPlan {
+pub(crate) struct ItemPlan {
     /// The item.
     pub item: &'static Item,
     /// 类型代码 of the licence that a grant produces.
@@ -56,7 +56,7 @@ pub(super) struct ItemPlan {
 
 impl ItemPlan {
     /// Codes of the materials that its standard requires.
-    pub(super) fn materials(&self) -> Vec<&'static str> {
+    pub(crate) fn materials(&self) -> Vec<&'static str> {
         let mut codes = vec![MATERIAL_IDENTITY, MATERIAL_FORM];
         if self.needs_business_licence() {
             codes.push(MATERIAL_BUSINESS_LICENCE);
@@ -65,13 +65,13 @@ impl ItemPlan {
     }
 
     /// Whether its standard asks for a business licence.
-    pub(super) fn needs_business_licence(&self) -> bool {
+    pub(crate) fn needs_business_licence(&self) -> bool {
         self.item.id == STORY_ITEM
     }
 }
 
 /// Every item of the list, in its order.
-pub(super) fn items() -> Vec<ItemPlan> {
+pub(crate) fn items() -> Vec<ItemPlan> {
     item::items()
         .iter()
         .map(|item| {
@@ -83,7 +83,7 @@ pub(super) fn items() -> Vec<ItemPlan> {
 }
 
 /// How many items the list suggests to do in another mode than 异地代收代办, in which all are done here.
-pub(super) fn items_of_another_mode(items: &[ItemPlan]) -> usize {
+pub(crate) fn items_of_another_mode(items: &[ItemPlan]) -> usize {
     items.iter().filter(|plan| plan.item.mode != Mode::ReceivedElsewhere).count()
 }
 
@@ -107,7 +107,7 @@ fn result_type(item: &str) -> &'static str {
 }
 
 /// The standard (一事一标准) of an item as 咸宁 publishes it, in effect since the first day of `year`.
-pub(super) fn standard(plan: &ItemPlan, year: i64) -> Result<Vec<u8>, DemoError> {
+pub(crate) fn standard(plan: &ItemPlan, year: i64) -> Result<Vec<u8>, DemoError> {
     let item = plan.item;
     let mut standard = Standard::for_item(item.id, item.name, XIANNING.node(), first_day(year)?);
     standard.result_licence_type = Some(plan.result_type.to_owned());
@@ -128,7 +128,7 @@ pub(super) fn standard(plan: &ItemPlan, year: i64) -> Result<Vec<u8>, DemoError>
 }
 
 /// The agreement between the two nodes. `standards`: item code and digest of its standard.
-pub(super) fn agreement(standards: &[(&str, Digest)], year: i64) -> Result<Vec<u8>, DemoError> {
+pub(crate) fn agreement(standards: &[(&str, Digest)], year: i64) -> Result<Vec<u8>, DemoError> {
     let (yueyang, xianning) = (YUEYANG.node(), XIANNING.node());
     let mut agreement = Agreement::between("kst-430600-421200", [yueyang, xianning], first_day(year)?);
     for (item, standard) in standards {
@@ -165,7 +165,7 @@ fn first_day(year: i64) -> Result<gateway::service::date::Date, DemoError> {
 
 /// An applicant.
 #[derive(Debug, Clone)]
-pub(super) struct Applicant {
+pub(crate) struct Applicant {
     /// 服务对象: `1` person, `2` enterprise.
     pub kind: &'static str,
     name: &'static str,
@@ -175,7 +175,7 @@ pub(super) struct Applicant {
 
 impl Applicant {
     /// As a payload says it.
-    pub(super) fn person(&self) -> wire::Person {
+    pub(crate) fn person(&self) -> wire::Person {
         wire::Person {
             name: self.name.to_owned(),
             id_type: self.id_type.to_owned(),
@@ -185,20 +185,20 @@ impl Applicant {
     }
 
     /// The identity number, for masking.
-    pub(super) fn id_number(&self) -> &'static str {
+    pub(crate) fn id_number(&self) -> &'static str {
         self.id_number
     }
 }
 
 /// The company of the story.
-pub(super) static COMPANY: Applicant = Applicant {
+pub(crate) static COMPANY: Applicant = Applicant {
     kind: "2",
     name: "岳阳洞庭湖鲜餐饮有限公司（虚构）",
     id_type: "001",
     id_number: "91430600MAT000018P",
 };
 /// Who came to the window for it.
-pub(super) static AGENT: Applicant =
+pub(crate) static AGENT: Applicant =
     Applicant { kind: "1", name: "李某某", id_type: "111", id_number: "430602190001010012" };
 
 static PEOPLE: [Applicant; 4] = [
@@ -216,7 +216,7 @@ static COMPANIES: [Applicant; 3] = [
 ];
 
 /// The applicant of the load's case `number`: a person where the item serves persons, else a company.
-pub(super) fn applicant(item: &Item, number: u32) -> &'static Applicant {
+pub(crate) fn applicant(item: &Item, number: u32) -> &'static Applicant {
     let number = number as usize;
     if item.service_objects.contains(&ServiceObject::Person) {
         &PEOPLE[number % PEOPLE.len()]
@@ -226,7 +226,7 @@ pub(super) fn applicant(item: &Item, number: u32) -> &'static Applicant {
 }
 
 /// The number of a case that is handed in at 岳阳 and decided at 咸宁.
-pub(super) fn case_number(day: Date, serial: u32) -> Result<String, DemoError> {
+pub(crate) fn case_number(day: Date, serial: u32) -> Result<String, DemoError> {
     let division = |place: &Place| Division::parse(place.code);
     let number = division(&YUEYANG)
         .and_then(|receiving| CaseNumber::mint(receiving, division(&XIANNING)?, day, serial))
@@ -235,7 +235,7 @@ pub(super) fn case_number(day: Date, serial: u32) -> Result<String, DemoError> {
 }
 
 /// A material of a case as a file: its digest stands for it.
-pub(super) fn file(case: &str, code: &str, edition: u32) -> wire::Material {
+pub(crate) fn file(case: &str, code: &str, edition: u32) -> wire::Material {
     let content = format!("{case}/{code}/{edition}");
     wire::Material {
         code: code.to_owned(),
@@ -246,7 +246,7 @@ pub(super) fn file(case: &str, code: &str, edition: u32) -> wire::Material {
 }
 
 /// A material for which a licence stands.
-pub(super) fn licence_instead(code: &str, licence: &wire::Licence) -> wire::Material {
+pub(crate) fn licence_instead(code: &str, licence: &wire::Licence) -> wire::Material {
     wire::Material {
         code: code.to_owned(),
         form: "electronic".to_owned(),
@@ -263,7 +263,7 @@ fn sha256(content: &[u8]) -> Digest {
 }
 
 /// The filled form of a case.
-pub(super) fn form(applicant: &Applicant, item: &Item) -> Vec<u8> {
+pub(crate) fn form(applicant: &Applicant, item: &Item) -> Vec<u8> {
     serde_json::json!({ "name": applicant.name, "reason": item.name }).to_string().into_bytes()
 }
 
@@ -277,7 +277,7 @@ fn mint_licence_id(type_code: &str, issuer: &str, serial: &str) -> Result<String
 }
 
 /// The business licence of the story's company, as 岳阳 holds it.
-pub(super) fn business_licence(today: UnixMillis) -> Result<wire::Licence, DemoError> {
+pub(crate) fn business_licence(today: UnixMillis) -> Result<wire::Licence, DemoError> {
     let (year, _, _) = today.date_in_china();
     Ok(wire::Licence {
         id: mint_licence_id(BUSINESS_LICENCE, YUEYANG.authority_code, COMPANY.id_number)?,
@@ -303,7 +303,7 @@ pub(super) fn business_licence(today: UnixMillis) -> Result<wire::Licence, DemoE
 
 /// The licence that 咸宁 issues when it grants a case: valid for five years from the day of the entry
 /// that led to it.
-pub(super) fn result_licence(
+pub(crate) fn result_licence(
     plan: &ItemPlan,
     case: &str,
     holder: &Applicant,

@@ -20,14 +20,14 @@ const PAUSE_MIN: Duration = Duration::from_millis(5);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// How long a node may be away, or a condition unmet, before the demo gives up.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// Cases that one page of a list holds.
 const PAGE: u32 = 500;
 
 /// A message that a business system wants sent. Everything in it is a function of the case and of the
 /// entry that it reacts to: sent again, it is the same message.
 #[derive(Debug, Clone)]
-pub(super) struct Submission {
+pub(crate) struct Submission {
     /// The step's name within its case; the key is `<case>/<step>`.
     pub step: &'static str,
     /// What it is.
@@ -42,7 +42,7 @@ pub(super) struct Submission {
 
 impl Submission {
     /// A message that reacts to nothing. Its step is named as its kind.
-    pub(super) fn new(kind: Kind, case: &str, payload: &impl prost::Message) -> Self {
+    pub(crate) fn new(kind: Kind, case: &str, payload: &impl prost::Message) -> Self {
         Self {
             step: kind.name(),
             kind,
@@ -53,12 +53,12 @@ impl Submission {
     }
 
     /// A message in reply to an entry, in the entry's case.
-    pub(super) fn answer(entry: &local::InboxEntry, kind: Kind, payload: &impl prost::Message) -> Self {
+    pub(crate) fn answer(entry: &local::InboxEntry, kind: Kind, payload: &impl prost::Message) -> Self {
         Self { in_reply_to: entry.message_id.to_vec(), ..Self::new(kind, &entry.case_id, payload) }
     }
 
     /// The same under another step's name, where a case has the kind twice.
-    pub(super) fn step(self, step: &'static str) -> Self {
+    pub(crate) fn step(self, step: &'static str) -> Self {
         Self { step, ..self }
     }
 
@@ -77,7 +77,7 @@ impl Submission {
 
 /// A connection to one node.
 #[derive(Debug, Clone)]
-pub(super) struct Desk {
+pub(crate) struct Desk {
     /// Where it stands.
     pub place: &'static Place,
     /// The city on the other end of the node's channels.
@@ -87,11 +87,11 @@ pub(super) struct Desk {
 
 impl Desk {
     /// A desk at a node's socket. It connects when it is used.
-    pub(super) fn at(place: &'static Place, partner: &'static Place, socket: &Path) -> Self {
+    pub(crate) fn at(place: &'static Place, partner: &'static Place, socket: &Path) -> Self {
         Self { place, partner, channel: door::connect(socket) }
     }
 
-    fn business(&self) -> BusinessClient<Channel> {
+    pub(crate) fn business(&self) -> BusinessClient<Channel> {
         BusinessClient::new(self.channel.clone()).max_decoding_message_size(LOCAL_MESSAGE_BYTES_MAX)
     }
 
@@ -100,7 +100,7 @@ impl Desk {
     }
 
     /// Sends a message to the partner: durable on this node when it answers.
-    pub(super) async fn submit(&self, submission: &Submission) -> Result<local::SubmitReply, DemoError> {
+    pub(crate) async fn submit(&self, submission: &Submission) -> Result<local::SubmitReply, DemoError> {
         self.ask(submission.kind.name(), || {
             let (mut client, request) = (self.business(), submission.request(self.partner));
             async move { client.submit(request).await }
@@ -109,7 +109,7 @@ impl Desk {
     }
 
     /// Waits for the receipt of a message: the partner's cosignature, verified.
-    pub(super) async fn receipt(&self, message: &[u8]) -> Result<local::MessageState, DemoError> {
+    pub(crate) async fn receipt(&self, message: &[u8]) -> Result<local::MessageState, DemoError> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let request = local::WaitRequest {
@@ -134,7 +134,7 @@ impl Desk {
     }
 
     /// Opens the inbox at a consumer's cursor.
-    pub(super) async fn inbox(&self, consumer: &str) -> Result<Streaming<local::InboxEntry>, DemoError> {
+    pub(crate) async fn inbox(&self, consumer: &str) -> Result<Streaming<local::InboxEntry>, DemoError> {
         self.ask("Inbox", || {
             let mut client = self.business();
             let request = local::InboxRequest { consumer: consumer.to_owned() };
@@ -144,7 +144,7 @@ impl Desk {
     }
 
     /// Moves a consumer's cursor to `next` in the partner's channel.
-    pub(super) async fn acknowledge(&self, consumer: &str, epoch: u32, next: u64) -> Result<(), DemoError> {
+    pub(crate) async fn acknowledge(&self, consumer: &str, epoch: u32, next: u64) -> Result<(), DemoError> {
         let request = local::AcknowledgeRequest {
             consumer: consumer.to_owned(),
             from: self.partner.code.to_owned(),
@@ -160,7 +160,7 @@ impl Desk {
     }
 
     /// Puts a licence into the node's catalogue.
-    pub(super) async fn put_licence(&self, licence: Vec<u8>) -> Result<(), DemoError> {
+    pub(crate) async fn put_licence(&self, licence: Vec<u8>) -> Result<(), DemoError> {
         self.ask("PutLicence", || {
             let mut client = self.business();
             let request = local::PutLicenceRequest { licence: licence.clone().into() };
@@ -171,7 +171,7 @@ impl Desk {
     }
 
     /// Signs a document with the node's key and sends it to the partner.
-    pub(super) async fn publish(
+    pub(crate) async fn publish(
         &self,
         kind: &'static str,
         key: &str,
@@ -191,7 +191,7 @@ impl Desk {
     }
 
     /// Every document that the node holds.
-    pub(super) async fn documents(&self) -> Result<Vec<local::DocumentView>, DemoError> {
+    pub(crate) async fn documents(&self) -> Result<Vec<local::DocumentView>, DemoError> {
         let reply = self.ask("ListDocuments", || {
             let mut client = self.business();
             async move { client.list_documents(local::ListDocumentsRequest {}).await }
@@ -200,7 +200,7 @@ impl Desk {
     }
 
     /// One case as the node sees it, with its steps.
-    pub(super) async fn case(&self, case: &str) -> Result<local::CaseView, DemoError> {
+    pub(crate) async fn case(&self, case: &str) -> Result<local::CaseView, DemoError> {
         self.ask("ShowCase", || {
             let mut client = self.business();
             let request = local::CaseRequest { case_id: case.to_owned() };
@@ -210,7 +210,7 @@ impl Desk {
     }
 
     /// Ids of every case that the node knows, ascending.
-    pub(super) async fn case_ids(&self) -> Result<Vec<String>, DemoError> {
+    pub(crate) async fn case_ids(&self) -> Result<Vec<String>, DemoError> {
         let mut ids: Vec<String> = Vec::new();
         loop {
             let request = local::ListCasesRequest {
@@ -233,7 +233,7 @@ impl Desk {
     }
 
     /// The node's state.
-    pub(super) async fn status(&self) -> Result<local::StatusReply, DemoError> {
+    pub(crate) async fn status(&self) -> Result<local::StatusReply, DemoError> {
         self.ask("Status", || {
             let mut client = self.operator();
             async move { client.status(local::StatusRequest {}).await }
@@ -242,7 +242,7 @@ impl Desk {
     }
 
     /// This node's view of the channel that it sends on, then of the one that it receives on.
-    pub(super) async fn channels(&self) -> Result<[local::ChannelView; 2], DemoError> {
+    pub(crate) async fn channels(&self) -> Result<[local::ChannelView; 2], DemoError> {
         let mut views = self.status().await?.channels;
         let mut take = |from: &Place, to: &Place| {
             let place = views.iter().position(|view| view.from == from.code && view.to == to.code);
@@ -252,7 +252,7 @@ impl Desk {
     }
 
     /// The proof of one message, as JSON.
-    pub(super) async fn export_proof(
+    pub(crate) async fn export_proof(
         &self,
         from: &Place,
         to: &Place,
@@ -271,7 +271,7 @@ impl Desk {
     }
 
     /// Compares both channels with the partner.
-    pub(super) async fn reconcile(&self) -> Result<local::ReconcileRunReply, DemoError> {
+    pub(crate) async fn reconcile(&self) -> Result<local::ReconcileRunReply, DemoError> {
         self.ask("Reconcile", || {
             let mut client = self.operator();
             let request =

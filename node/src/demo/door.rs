@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tonic::transport::{Channel, Endpoint};
 
 /// A connection to a node's local socket that is made, and made again, when it is used.
-pub(super) fn connect(socket: &Path) -> Channel {
+pub(crate) fn connect(socket: &Path) -> Channel {
     let socket = socket.to_owned();
     Endpoint::from_static("http://tongban.local").connect_with_connector_lazy(tower::service_fn(move |_| {
         let socket: PathBuf = socket.clone();
@@ -16,6 +16,6 @@ pub(super) fn connect(socket: &Path) -> Channel {
 }
 
 /// The refusal that a status carries; `None`: it is the transport's.
-pub(super) fn refusal(status: &tonic::Status) -> Option<RefusalCode> {
+pub(crate) fn refusal(status: &tonic::Status) -> Option<RefusalCode> {
     RefusalCode::with_code(status.metadata().get("tongban-code")?.to_str().ok()?)
 }

@@ -74,7 +74,7 @@ pub enum DemoError {
 
 impl DemoError {
     /// A file error at a path.
-    pub(super) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { path, source }
     }
@@ -116,7 +116,7 @@ impl From<DemoError> for Failure {
 ///
 /// # Errors
 /// [`DemoError::TooLate`], or what the future ends with.
-pub(super) async fn within<T>(
+pub(crate) async fn within<T>(
     limit: Duration,
     what: &str,
     future: impl Future<Output = Result<T, DemoError>>,

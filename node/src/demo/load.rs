@@ -439,7 +439,7 @@ async fn owed(desk: &Desk) -> Result<u64, DemoError> {
 }
 
 /// Waits until each node has a receipt for everything that it sent.
-pub(super) async fn settled(one: &Desk, other: &Desk) -> Result<(), DemoError> {
+pub(crate) async fn settled(one: &Desk, other: &Desk) -> Result<(), DemoError> {
     loop {
         let (here, there) = (one.channels().await?, other.channels().await?);
         let quiet = [&here[0], &there[0]].iter().all(|out| out.staged == 0 && out.cosigned == out.size);

@@ -8,23 +8,23 @@
 //! and `competent` know what each side says, `course` what becomes of each case, `checks` and
 //! `summary` what came of it all.
 
-mod catalogue;
+pub(crate) mod catalogue;
 mod checks;
 mod competent;
 mod course;
-mod desk;
-mod door;
+pub(crate) mod desk;
+pub(crate) mod door;
 mod driver;
-mod error;
+pub(crate) mod error;
 mod fault;
-mod load;
-mod narrate;
-mod place;
-mod rig;
+pub(crate) mod load;
+pub(crate) mod narrate;
+pub(crate) mod place;
+pub(crate) mod rig;
 mod story;
 mod summary;
-mod treaty;
-mod window;
+pub(crate) mod treaty;
+pub(crate) mod window;
 
 pub use error::DemoError;
 pub use fault::{Fault, Victim};
@@ -80,7 +80,7 @@ pub async fn run(args: &DemoArgs, chinese: bool, json: bool) -> Result<bool, Dem
     let narrator = Narrator::new(chinese, json);
     let now = SystemClock.now();
     let now_ms = i64::try_from(now.0).unwrap_or(i64::MAX);
-    let mut rig = Rig::build(args.keep.as_deref(), now_ms)?;
+    let mut rig = Rig::build(args.keep.as_deref(), now_ms, devpki::KeyKind::P256)?;
     let outcome = tokio::select! {
         outcome = play(args, &mut rig, now, &narrator) => outcome,
         interrupted = interruption() => Err(interrupted),
@@ -216,7 +216,7 @@ async fn play(
 }
 
 /// The date in China.
-fn day_of(now: UnixMillis) -> Result<Date, DemoError> {
+pub(crate) fn day_of(now: UnixMillis) -> Result<Date, DemoError> {
     let (year, month, day) = now.date_in_china();
     u16::try_from(year)
         .ok()
@@ -225,7 +225,7 @@ fn day_of(now: UnixMillis) -> Result<Date, DemoError> {
 }
 
 /// Waits until each node has heard from the other: only then does it sign anything.
-async fn met(one: &Desk, other: &Desk) -> Result<(), DemoError> {
+pub(crate) async fn met(one: &Desk, other: &Desk) -> Result<(), DemoError> {
     for desk in [one, other] {
         while !desk.channels().await?.iter().all(|view| view.contacted && view.connected) {
             tokio::time::sleep(LOOK).await;
@@ -235,7 +235,7 @@ async fn met(one: &Desk, other: &Desk) -> Result<(), DemoError> {
 }
 
 /// Ctrl-C, or the signal by which a process is asked to end.
-async fn interruption() -> DemoError {
+pub(crate) async fn interruption() -> DemoError {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return std::future::pending().await;

@@ -15,7 +15,7 @@ const GREEN: &str = "\x1b[32m";
 const PLAIN: &str = "\x1b[0m";
 
 /// What a kind is called by people.
-pub(super) fn kind_zh(kind: &str) -> &'static str {
+pub(crate) fn kind_zh(kind: &str) -> &'static str {
     match kind {
         "standard.publish" => "发布标准",
         "agreement.sign" => "签署协议",
@@ -44,7 +44,7 @@ pub(super) fn kind_zh(kind: &str) -> &'static str {
 
 /// One thing that happened.
 #[derive(Debug, Clone, Default, Serialize)]
-pub(super) struct Moment {
+pub(crate) struct Moment {
     /// Milliseconds since the demo began.
     at_ms: f64,
     /// Who did it: a division code.
@@ -83,12 +83,12 @@ pub(super) struct Moment {
 
 impl Moment {
     /// Something said, by nobody to nobody.
-    pub(super) fn note(zh: impl Into<String>, en: impl Into<String>) -> Self {
+    pub(crate) fn note(zh: impl Into<String>, en: impl Into<String>) -> Self {
         Self { zh: zh.into(), en: en.into(), ..Self::default() }
     }
 
     /// A message.
-    pub(super) fn message(from: &'static Place, to: &'static Place, kind: &str) -> Self {
+    pub(crate) fn message(from: &'static Place, to: &'static Place, kind: &str) -> Self {
         Self {
             from: Some(from.code),
             to: Some(to.code),
@@ -99,44 +99,44 @@ impl Moment {
     }
 
     /// Where it stands in its channel.
-    pub(super) fn index(self, index: u64) -> Self {
+    pub(crate) fn index(self, index: u64) -> Self {
         Self { index: Some(index), ..self }
     }
 
     /// Where the last of several stands.
-    pub(super) fn up_to(self, last: u64) -> Self {
+    pub(crate) fn up_to(self, last: u64) -> Self {
         Self { last_index: Some(last), ..self }
     }
 
     /// How long it took from the submission to the verified receipt.
-    pub(super) fn took(self, took: Duration) -> Self {
+    pub(crate) fn took(self, took: Duration) -> Self {
         Self { took_ms: Some(millis(took)), ..self }
     }
 
     /// What there is to say about it.
-    pub(super) fn saying(self, zh: impl Into<String>, en: impl Into<String>) -> Self {
+    pub(crate) fn saying(self, zh: impl Into<String>, en: impl Into<String>) -> Self {
         Self { zh: zh.into(), en: en.into(), ..self }
     }
 
     /// It was refused.
-    pub(super) fn refused(self, code: impl Into<String>) -> Self {
+    pub(crate) fn refused(self, code: impl Into<String>) -> Self {
         Self { refused: Some(code.into()), ..self }
     }
 
     /// The gateway did it by itself.
-    pub(super) fn automatic(self) -> Self {
+    pub(crate) fn automatic(self) -> Self {
         Self { automatic: true, ..self }
     }
 }
 
 /// Milliseconds with three decimals.
-pub(super) fn millis(duration: Duration) -> f64 {
+pub(crate) fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// Tells the story.
 #[derive(Debug)]
-pub(super) struct Narrator {
+pub(crate) struct Narrator {
     began: Instant,
     chinese: bool,
     colour: bool,
@@ -146,7 +146,7 @@ pub(super) struct Narrator {
 
 impl Narrator {
     /// Tells it on the standard output, or on the standard error when machines read the output.
-    pub(super) fn new(chinese: bool, for_machines: bool) -> Self {
+    pub(crate) fn new(chinese: bool, for_machines: bool) -> Self {
         let terminal =
             if for_machines { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
         Self {
@@ -159,22 +159,22 @@ impl Narrator {
     }
 
     /// Whether people read Chinese.
-    pub(super) fn chinese(&self) -> bool {
+    pub(crate) fn chinese(&self) -> bool {
         self.chinese
     }
 
     /// How long the demo has been running.
-    pub(super) fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 
     /// One of two that say the same, in the reader's language.
-    pub(super) fn pick<T>(&self, zh: T, en: T) -> T {
+    pub(crate) fn pick<T>(&self, zh: T, en: T) -> T {
         if self.chinese { zh } else { en }
     }
 
     /// Keeps and tells one moment.
-    pub(super) fn tell(&self, mut moment: Moment) {
+    pub(crate) fn tell(&self, mut moment: Moment) {
         let at = self.began.elapsed();
         moment.at_ms = millis(at);
         let line = self.line(at, &moment);
@@ -183,13 +183,13 @@ impl Narrator {
     }
 
     /// A heading between parts.
-    pub(super) fn heading(&self, zh: &str, en: &str) {
+    pub(crate) fn heading(&self, zh: &str, en: &str) {
         self.print("");
         self.print(&self.paint(BOLD, self.pick(zh, en)));
     }
 
     /// A line without a time: tables, the summary.
-    pub(super) fn print(&self, line: &str) {
+    pub(crate) fn print(&self, line: &str) {
         // who closed the pipe does not want to read; the checks go on
         let _ = if self.to_stderr {
             writeln!(std::io::stderr(), "{line}")
@@ -199,12 +199,12 @@ impl Narrator {
     }
 
     /// ✓ or ✗.
-    pub(super) fn mark(&self, good: bool) -> String {
+    pub(crate) fn mark(&self, good: bool) -> String {
         if good { self.paint(GREEN, "✓") } else { self.paint(RED, "✗") }
     }
 
     /// The moments so far.
-    pub(super) fn timeline(&self) -> Vec<Moment> {
+    pub(crate) fn timeline(&self) -> Vec<Moment> {
         self.timeline.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -241,7 +241,7 @@ impl Narrator {
 }
 
 /// Cells that a text fills in a terminal: two for a Chinese character or a full-width sign.
-pub(super) fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     text.chars()
         .map(|c| match u32::from(c) {
             0x1100..=0x115f | 0x2e80..=0x303e | 0x3041..=0xa4cf | 0xac00..=0xd7a3 => 2,
@@ -252,12 +252,12 @@ pub(super) fn width(text: &str) -> usize {
 }
 
 /// The text with spaces behind it, `cells` wide and always at least one space.
-pub(super) fn pad(text: &str, cells: usize) -> String {
+pub(crate) fn pad(text: &str, cells: usize) -> String {
     format!("{text}{}", " ".repeat(cells.saturating_sub(width(text)).max(1)))
 }
 
 /// A personal value as it may be shown: its ends only.
-pub(super) fn masked(value: &str) -> String {
+pub(crate) fn masked(value: &str) -> String {
     let characters: Vec<char> = value.chars().collect();
     match characters.as_slice() {
         [] => String::new(),
@@ -268,7 +268,7 @@ pub(super) fn masked(value: &str) -> String {
 }
 
 /// A number in groups of three: `12,345`.
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {

@@ -5,7 +5,7 @@ use gateway::id::NodeId;
 
 /// A city with its node.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// Its division code, which is its node's name.
     pub code: &'static str,
     /// Its name in Chinese.
@@ -22,18 +22,18 @@ pub(super) struct Place {
 
 impl Place {
     /// The division code as a node's name.
-    pub(super) fn node(&self) -> NodeId {
+    pub(crate) fn node(&self) -> NodeId {
         self.code.parse().expect("a constant of this file, six digits")
     }
 
     /// The city's name in the reader's language.
-    pub(super) fn name(&self, chinese: bool) -> &'static str {
+    pub(crate) fn name(&self, chinese: bool) -> &'static str {
         if chinese { self.zh } else { self.en }
     }
 }
 
 /// 收件地, where the applicant stands at a window.
-pub(super) static YUEYANG: Place = Place {
+pub(crate) static YUEYANG: Place = Place {
     code: "430600",
     zh: "岳阳",
     en: "Yueyang",
@@ -43,7 +43,7 @@ pub(super) static YUEYANG: Place = Place {
 };
 
 /// 属地, whose authority decides.
-pub(super) static XIANNING: Place = Place {
+pub(crate) static XIANNING: Place = Place {
     code: "421200",
     zh: "咸宁",
     en: "Xianning",
@@ -53,6 +53,6 @@ pub(super) static XIANNING: Place = Place {
 };
 
 /// `430600→421200`, as channels are written everywhere.
-pub(super) fn channel(from: &Place, to: &Place) -> String {
+pub(crate) fn channel(from: &Place, to: &Place) -> String {
     format!("{}→{}", from.code, to.code)
 }

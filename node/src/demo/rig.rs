@@ -3,6 +3,7 @@
 
 use super::error::{DemoError, within};
 use super::place::{Place, XIANNING, YUEYANG};
+use devpki::KeyKind;
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
@@ -21,7 +22,7 @@ const SOCKET: &str = "tongban.sock";
 
 /// Both nodes.
 #[derive(Debug)]
-pub(super) struct Rig {
+pub(crate) struct Rig {
     /// 岳阳's.
     pub yueyang: Node,
     /// 咸宁's.
@@ -31,10 +32,14 @@ pub(super) struct Rig {
 
 impl Rig {
     /// Issues certificates and writes both configurations, in `keep` or in a folder that goes away.
-    pub(super) fn build(keep: Option<&Path>, now_ms: i64) -> Result<Self, DemoError> {
+    pub(crate) fn build(keep: Option<&Path>, now_ms: i64, signing: KeyKind) -> Result<Self, DemoError> {
         let folder = Folder::make(keep)?;
         let authorities = folder.path.join("authorities");
-        devpki::write(&authorities, &devpki::Plan::two_provinces(now_ms))?;
+        let mut plan = devpki::Plan::two_provinces(now_ms);
+        for node in plan.provinces.iter_mut().flat_map(|province| &mut province.nodes) {
+            node.signing = signing;
+        }
+        devpki::write(&authorities, &plan)?;
         let (yueyang_port, xianning_port) = free_ports()?;
         let node = |place: &'static Place, port, partner, partner_port| {
             let home = folder.path.join(format!("{}-{}", place.code, place.en.to_lowercase()));
@@ -50,22 +55,22 @@ impl Rig {
     }
 
     /// The folder that holds both nodes'.
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder.path
     }
 
     /// Keeps the folder whatever `--keep` said: somebody has to look at the logs.
-    pub(super) fn keep_folder(&mut self) {
+    pub(crate) fn keep_folder(&mut self) {
         self.folder.temporary = false;
     }
 
     /// Whether the folder stays.
-    pub(super) fn folder_stays(&self) -> bool {
+    pub(crate) fn folder_stays(&self) -> bool {
         !self.folder.temporary
     }
 
     /// Ends both processes.
-    pub(super) async fn stop(&mut self) -> Result<(), DemoError> {
+    pub(crate) async fn stop(&mut self) -> Result<(), DemoError> {
         self.yueyang.kill().await?;
         self.xianning.kill().await.map(drop)
     }
@@ -73,7 +78,7 @@ impl Rig {
 
 /// One node: its folder and, while it runs, its process.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// The city.
     pub place: &'static Place,
     home: PathBuf,
@@ -83,17 +88,22 @@ pub(super) struct Node {
 
 impl Node {
     /// The local socket.
-    pub(super) fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.home.join(SOCKET)
     }
 
+    /// The process, while it runs.
+    pub(crate) fn process(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
+    }
+
     /// What this node trusts.
-    pub(super) fn trust(&self) -> PathBuf {
+    pub(crate) fn trust(&self) -> PathBuf {
         self.home.join("trust")
     }
 
     /// Where its journal and index lie.
-    pub(super) fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.home.join("data")
     }
 
@@ -102,7 +112,7 @@ impl Node {
     }
 
     /// Starts the process and waits for its ready line; how long that took.
-    pub(super) async fn start(&mut self) -> Result<Duration, DemoError> {
+    pub(crate) async fn start(&mut self) -> Result<Duration, DemoError> {
         let began = Instant::now();
         let program = std::env::current_exe().map_err(DemoError::file(Path::new("tongban")))?;
         let log = self.log();
@@ -141,7 +151,7 @@ impl Node {
     }
 
     /// Stops the process where it stands (SIGSTOP), or lets it go on.
-    pub(super) fn freeze(&self, freeze: bool) -> Result<(), DemoError> {
+    pub(crate) fn freeze(&self, freeze: bool) -> Result<(), DemoError> {
         let id = self.child.as_ref().and_then(Child::id).and_then(|id| i32::try_from(id).ok());
         let Some(process) = id.and_then(Pid::from_raw) else {
             return Err(DemoError::Broken(format!("node {} does not run", self.place.code)));
@@ -151,7 +161,7 @@ impl Node {
     }
 
     /// Kills the process with SIGKILL; the signal that it died of, `None` when it did not run.
-    pub(super) async fn kill(&mut self) -> Result<Option<i32>, DemoError> {
+    pub(crate) async fn kill(&mut self) -> Result<Option<i32>, DemoError> {
         let Some(mut child) = self.child.take() else { return Ok(None) };
         let log = self.log();
         child.start_kill().map_err(DemoError::file(&log))?;

@@ -14,7 +14,7 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// What the two nodes have agreed on.
 #[derive(Debug, Clone, serde::Serialize)]
-pub(super) struct Treaty {
+pub(crate) struct Treaty {
     /// Standards that both nodes hold under the same digests.
     pub standards: usize,
     /// The agreement's digest, when it is in effect on both nodes.
@@ -22,7 +22,7 @@ pub(super) struct Treaty {
 }
 
 /// Publishes the standards and signs the agreement.
-pub(super) async fn conclude(
+pub(crate) async fn conclude(
     items: &[ItemPlan],
     year: i64,
     yueyang: &Desk,

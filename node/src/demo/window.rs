@@ -38,7 +38,7 @@ impl Window {
 }
 
 /// An application as the window received it.
-pub(super) fn application(
+pub(crate) fn application(
     item: &Item,
     case: &str,
     applicant: &Applicant,

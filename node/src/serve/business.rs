@@ -14,8 +14,9 @@ use gateway::time::UnixMillis;
 use proto::local::v1 as pb;
 use proto::local::v1::business_server::Business;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
+use super::submit_stream::{self, SubmitAnswersStream};
 use crate::refused::to_status;
 
 /// Characters of a consumer's name.
@@ -75,7 +76,7 @@ pub(super) async fn blocking<T: Send + 'static>(
         .map_err(|refusal| to_status(&refusal))
 }
 
-fn submitted(submitted: gateway::committer::Submitted) -> pb::SubmitReply {
+pub(super) fn submitted(submitted: gateway::committer::Submitted) -> pb::SubmitReply {
     pb::SubmitReply {
         message_id: submitted.message_id.0.to_vec().into(),
         sequenced: submitted.index.is_some(),
@@ -95,6 +96,41 @@ fn message_state(state: Option<MessageState>) -> pb::MessageState {
         receipt_ms: state.receipt.map_or(0, |receipt| receipt.0),
         refused: state.refused.unwrap_or_default(),
     }
+}
+
+/// A request as the committer takes it.
+pub(super) fn submission(request: pb::SubmitRequest) -> Result<Submission, Refusal> {
+    let bad = |what: String| Refusal::new(RefusalCode::BadRequest, what);
+    if request.idempotency_key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
+        return Err(bad(format!("idempotency_key: over {IDEMPOTENCY_KEY_BYTES_MAX} bytes")));
+    }
+    let kind = Kind::named(&request.kind)
+        .ok_or_else(|| Refusal::new(RefusalCode::UnknownKind, format!("kind={}", request.kind)))?;
+    // Documents are signed by the node, refusals written by it: nobody submits their bytes.
+    if kind.is_control() {
+        return Err(bad(format!("kind: {kind} is the node's own; see PublishDocument")));
+    }
+    let message = |bytes: &[u8], field: &str| -> Result<Option<MessageId>, Refusal> {
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let id = bytes.try_into().map_err(|_| bad(format!("{field}: is not 16 bytes long")))?;
+        Ok(Some(MessageId(id)))
+    };
+    let case = |text: &str| text.parse().map_err(|error| bad(format!("case_id: {error}")));
+    let digest = |text: &str| Digest::from_text(text).map_err(|error| bad(format!("agreement: {error}")));
+    Ok(Submission {
+        to: request.to.parse().map_err(|error| bad(format!("to: {error}")))?,
+        message_id: message(&request.message_id, "message_id")?,
+        alias: (!request.idempotency_key.is_empty()).then_some(request.idempotency_key),
+        kind,
+        case_id: if request.case_id.is_empty() { None } else { Some(case(&request.case_id)?) },
+        in_reply_to: message(&request.in_reply_to, "in_reply_to")?,
+        agreement: if request.agreement.is_empty() { None } else { Some(digest(&request.agreement)?) },
+        standard: None,
+        expires: (request.expires_ms != 0).then_some(UnixMillis(request.expires_ms)),
+        payload: request.payload,
+    })
 }
 
 /// A case as callers see it.
@@ -141,36 +177,18 @@ pub fn case_view(entry: CaseEntry) -> pb::CaseView {
 #[tonic::async_trait]
 impl Business for BusinessService {
     async fn submit(&self, request: Request<pb::SubmitRequest>) -> Result<Response<pb::SubmitReply>, Status> {
-        let request = request.into_inner();
-        if request.idempotency_key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
-            return Err(invalid(format!("idempotency_key: over {IDEMPOTENCY_KEY_BYTES_MAX} bytes")));
-        }
-        let kind = Kind::named(&request.kind).ok_or_else(|| {
-            to_status(&Refusal::new(RefusalCode::UnknownKind, format!("kind={}", request.kind)))
-        })?;
-        // Documents are signed by the node, refusals written by it: nobody submits their bytes.
-        if kind.is_control() {
-            return Err(invalid(format!("kind: {kind} is the node's own; see PublishDocument")));
-        }
-        let message = |bytes: &[u8], field: &str| -> Result<Option<MessageId>, Status> {
-            if bytes.is_empty() { Ok(None) } else { message_id(bytes, field).map(Some) }
-        };
-        let submission = Submission {
-            to: node(&request.to, "to")?,
-            message_id: message(&request.message_id, "message_id")?,
-            alias: (!request.idempotency_key.is_empty()).then_some(request.idempotency_key),
-            kind,
-            case_id: optional(&request.case_id, case_id)?,
-            in_reply_to: message(&request.in_reply_to, "in_reply_to")?,
-            agreement: optional(&request.agreement, |text| {
-                Digest::from_text(text).map_err(|error| invalid(format!("agreement: {error}")))
-            })?,
-            standard: None,
-            expires: (request.expires_ms != 0).then_some(UnixMillis(request.expires_ms)),
-            payload: request.payload,
-        };
+        let submission = submission(request.into_inner()).map_err(|refusal| to_status(&refusal))?;
         let outcome = self.0.submit(submission).await.map_err(|refusal| to_status(&refusal))?;
         Ok(Response::new(submitted(outcome)))
+    }
+
+    type SubmitStreamStream = SubmitAnswersStream;
+
+    async fn submit_stream(
+        &self,
+        request: Request<Streaming<pb::SubmitBatch>>,
+    ) -> Result<Response<Self::SubmitStreamStream>, Status> {
+        Ok(Response::new(submit_stream::open(self.0.clone(), request.into_inner())))
     }
 
     type InboxStream = Pin<Box<dyn tokio_stream::Stream<Item = Result<pb::InboxEntry, Status>> + Send>>;

@@ -5,6 +5,7 @@
 pub mod business;
 pub mod operator;
 pub mod socket;
+mod submit_stream;
 
 use std::io::IsTerminal as _;
 use std::path::Path;
@@ -35,6 +36,9 @@ use crate::client::LOCAL_MESSAGE_BYTES_MAX;
 use crate::config::material::Material;
 use crate::config::{Config, LogFormat};
 use crate::console::{Console, Failure};
+
+/// Bytes that one stream of the local socket may have on its way: a full batch of submissions.
+const LOCAL_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 
 /// Runs the node of a configuration file.
 ///
@@ -106,6 +110,8 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
     let (stop_local, stop) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(
         tonic::transport::Server::builder()
+            .initial_stream_window_size(LOCAL_WINDOW_BYTES)
+            .initial_connection_window_size(4 * LOCAL_WINDOW_BYTES)
             .add_service(
                 BusinessServer::new(BusinessService(gateway.clone()))
                     .max_decoding_message_size(LOCAL_MESSAGE_BYTES_MAX)

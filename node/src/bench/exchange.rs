@@ -1,0 +1,281 @@
+//! Messages from 岳阳 to 咸宁 over one stream of 岳阳's local socket. So many are out at once; each receipt
+//! makes room for one more. A message counts when its receipt arrived, which the node verified.
+
+use super::figures::Figures;
+use super::pair::Pair;
+use super::{BenchSuite, ExchangeArgs, disk, machine};
+use crate::client::LOCAL_MESSAGE_BYTES_MAX;
+use crate::demo::desk::Desk;
+use crate::demo::error::within;
+use crate::demo::load::settled;
+use crate::demo::narrate::{Moment, Narrator, grouped};
+use crate::demo::{DemoError, interruption};
+use bytes::Bytes;
+use gateway::id::Kind;
+use proto::local::v1 as local;
+use proto::local::v1::submit_outcome::Outcome;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+
+/// Requests in one batch of the stream.
+const BATCH_MAX: usize = 128;
+/// Batches that wait for the stream.
+const BATCHES_QUEUED: usize = 64;
+/// How long everything on its way may take to arrive when the load has ended.
+const DRAIN: Duration = Duration::from_secs(60);
+
+/// Runs the measurement.
+pub(super) async fn run(args: &ExchangeArgs, chinese: bool, json: bool) -> Result<Figures, DemoError> {
+    let narrator = Narrator::new(chinese, true);
+    let mut pair = Pair::start(args.keep.as_deref(), args.suite, &narrator).await?;
+    let figures = tokio::select! {
+        figures = measure(args, &pair, &narrator) => figures,
+        interrupted = interruption() => Err(interrupted),
+    };
+    pair.rig.stop().await?;
+    let _ = json;
+    figures
+}
+
+/// What both nodes' processes and disks have used so far.
+struct Used {
+    cpu: f64,
+    bytes: f64,
+    journal: f64,
+}
+
+fn used(pair: &Pair, disks: bool) -> Result<Used, DemoError> {
+    let mut used = Used { cpu: 0.0, bytes: 0.0, journal: 0.0 };
+    for node in [&pair.rig.yueyang, &pair.rig.xianning] {
+        let process = node.process().ok_or_else(|| DemoError::Broken("a node does not run".into()))?;
+        used.cpu += machine::cpu_seconds(process)?;
+        if disks {
+            let (all, unused) = machine::folder_bytes(&node.data())?;
+            let (journal, _) = machine::folder_bytes(&node.data().join("journal"))?;
+            used.bytes += all.saturating_sub(unused) as f64;
+            used.journal += journal.saturating_sub(unused) as f64;
+        }
+    }
+    Ok(used)
+}
+
+async fn measure(args: &ExchangeArgs, pair: &Pair, narrator: &Narrator) -> Result<Figures, DemoError> {
+    let dir = pair.rig.folder().to_owned();
+    let asked = tokio::task::spawn_blocking(move || disk::ask(&dir, 1, 4096)).await;
+    let disk = asked.map_err(|panic| DemoError::Broken(panic.to_string()))??;
+    let before = sizes(&pair.yueyang, &pair.xianning).await?;
+    let disks_before = used(pair, true)?;
+
+    let mut load = Load::open(pair, args).await?;
+    narrator.tell(Moment::note(
+        format!("加载中:预热 {} 秒,计时 {} 秒", args.warm_up, args.duration),
+        format!("under load: {} s to warm up, {} s measured", args.warm_up, args.duration),
+    ));
+    load.work(Duration::from_secs(u64::from(args.warm_up))).await?;
+    let (cpu_before, began) = (used(pair, false)?.cpu, Instant::now());
+    load.took.clear();
+    let total = u64::from(args.duration);
+    for second in 1..=total {
+        load.work((began + Duration::from_secs(second)).saturating_duration_since(Instant::now())).await?;
+        if second.is_multiple_of(5) || second == total {
+            let rate = load.took.len() as f64 / began.elapsed().as_secs_f64();
+            narrator.tell(Moment::note(
+                format!("{second}/{total} 秒,{} 条/秒", grouped(rate as u64)),
+                format!("{second} of {total} s, {} messages/s", grouped(rate as u64)),
+            ));
+        }
+    }
+    let lasted = began.elapsed().as_secs_f64();
+    let cpu = used(pair, false)?.cpu - cpu_before;
+    let mut took = std::mem::take(&mut load.took);
+    within(DRAIN, "what is on its way to arrive", load.drain()).await?;
+    within(DRAIN, "every message to have its receipt", settled(&pair.yueyang, &pair.xianning)).await?;
+    let disks = used(pair, true)?;
+    let after = sizes(&pair.yueyang, &pair.xianning).await?;
+
+    took.sort_unstable();
+    let at = |share: f64| Some(machine::quantile(&took, share).as_secs_f64() * 1e3);
+    let count = took.len() as f64;
+    // Accepted here must be exactly what both copies gained.
+    let gained = (after.0 - before.0, after.1 - before.1);
+    let rss = [&pair.rig.yueyang, &pair.rig.xianning]
+        .into_iter()
+        .filter_map(|node| node.process())
+        .map(machine::peak_rss_mib)
+        .collect::<Result<Vec<_>, _>>()?;
+    let messages = load.accepted as f64;
+    Ok(Figures {
+        disk: Some(disk),
+        asked: vec![
+            ("size", args.size.to_string()),
+            ("concurrency", args.concurrency.to_string()),
+            ("duration", args.duration.to_string()),
+            (
+                "suite",
+                match args.suite {
+                    BenchSuite::P256Sha256 => "p256-sha256".to_owned(),
+                    BenchSuite::Ed25519Sha256 => "ed25519-sha256".to_owned(),
+                },
+            ),
+        ],
+        messages_per_s: Some(count / lasted),
+        p50_ms: at(0.5),
+        p90_ms: at(0.9),
+        p99_ms: at(0.99),
+        max_ms: at(1.0),
+        cpu_s_per_1k: Some(cpu / count * 1e3),
+        bytes_per_message: Some((disks.bytes - disks_before.bytes) / 2.0 / messages),
+        journal_bytes_per_message: Some((disks.journal - disks_before.journal) / 2.0 / messages),
+        entry_bytes: Some(load.entry_bytes as f64),
+        peak_rss_mib: rss.into_iter().reduce(f64::max),
+        lost: Some(load.accepted.saturating_sub(gained.0.min(gained.1))),
+        duplicated: Some(gained.0.max(gained.1).saturating_sub(load.accepted)),
+        shed: Some(load.shed),
+        ..Figures::of_this_machine()
+    })
+}
+
+/// Entries of the channel 岳阳→咸宁, at the sender and at the receiver.
+async fn sizes(yueyang: &Desk, xianning: &Desk) -> Result<(u64, u64), DemoError> {
+    Ok((yueyang.channels().await?[0].size, xianning.channels().await?[1].size))
+}
+
+/// The client: one stream, and what is out on it.
+struct Load<'a> {
+    pair: &'a Pair,
+    concurrency: usize,
+    payload: Bytes,
+    entry_bytes: usize,
+    next_serial: u32,
+    requests: mpsc::Sender<local::SubmitBatch>,
+    answers: Streaming<local::SubmitAnswers>,
+    /// Batches without outcomes: when each was written, and how long it is.
+    unanswered: VecDeque<(Instant, usize)>,
+    /// Messages without a receipt: place in the channel, and when each was written.
+    unreceipted: VecDeque<(u64, Instant)>,
+    out: usize,
+    accepted: u64,
+    shed: u64,
+    took: Vec<Duration>,
+}
+
+impl<'a> Load<'a> {
+    async fn open(pair: &'a Pair, args: &ExchangeArgs) -> Result<Self, DemoError> {
+        let payload = Bytes::from(pair.application(args.size as usize)?);
+        let (requests, outgoing) = mpsc::channel(BATCHES_QUEUED);
+        let mut client = pair.yueyang.business().max_encoding_message_size(LOCAL_MESSAGE_BYTES_MAX);
+        // The answers' stream opens with the first batch at the latest.
+        let answers = client.submit_stream(ReceiverStream::new(outgoing)).await;
+        let answers = answers.map_err(|status| refused(&status))?.into_inner();
+        Ok(Self {
+            pair,
+            concurrency: args.concurrency as usize,
+            // header: what `entry::Header` takes for this kind, measured on the first one
+            entry_bytes: payload.len() + 16 + HEADER_BYTES,
+            payload,
+            next_serial: 1_000_000,
+            requests,
+            answers,
+            unanswered: VecDeque::new(),
+            unreceipted: VecDeque::new(),
+            out: 0,
+            accepted: 0,
+            shed: 0,
+            took: Vec::new(),
+        })
+    }
+
+    /// Keeps so many messages out for a while.
+    async fn work(&mut self, duration: Duration) -> Result<(), DemoError> {
+        let end = tokio::time::Instant::now() + duration;
+        loop {
+            while self.out < self.concurrency {
+                let count = (self.concurrency - self.out).min(BATCH_MAX);
+                self.send(count).await?;
+            }
+            match tokio::time::timeout_at(end, self.answers.message()).await {
+                Ok(answer) => self.hear(answer.map_err(|status| refused(&status))?)?,
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    async fn drain(&mut self) -> Result<(), DemoError> {
+        while self.out > 0 {
+            let answer = self.answers.message().await.map_err(|status| refused(&status))?;
+            self.hear(answer)?;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, count: usize) -> Result<(), DemoError> {
+        let mut requests = Vec::with_capacity(count);
+        for _ in 0..count {
+            let case = self.pair.case(self.next_serial)?;
+            self.next_serial += 1;
+            requests.push(local::SubmitRequest {
+                to: self.pair.yueyang.partner.code.to_owned(),
+                idempotency_key: format!("bench/{}", self.next_serial),
+                kind: Kind::CaseForward.name().to_owned(),
+                case_id: case,
+                payload: self.payload.clone(),
+                ..local::SubmitRequest::default()
+            });
+        }
+        self.unanswered.push_back((Instant::now(), count));
+        self.out += count;
+        let gone = |_| DemoError::Broken("the node closed the stream".into());
+        self.requests.send(local::SubmitBatch { requests }).await.map_err(gone)
+    }
+
+    fn hear(&mut self, answer: Option<local::SubmitAnswers>) -> Result<(), DemoError> {
+        let answer = answer.ok_or_else(|| DemoError::Broken("the node closed the stream".into()))?;
+        if !answer.outcomes.is_empty() {
+            let written = self.unanswered.pop_front();
+            let (written, count) = written.ok_or_else(|| DemoError::Broken("outcomes of nothing".into()))?;
+            if count != answer.outcomes.len() {
+                return Err(DemoError::Broken("outcomes of another batch".into()));
+            }
+            for outcome in answer.outcomes {
+                match outcome.outcome {
+                    Some(Outcome::Taken(taken)) => {
+                        self.accepted += 1;
+                        self.unreceipted.push_back((taken.index, written));
+                    }
+                    Some(Outcome::Refused(refused)) if refused.retry_after_ms > 0 => {
+                        self.shed += 1;
+                        self.out -= 1;
+                    }
+                    Some(Outcome::Refused(refused)) => {
+                        return Err(DemoError::Refused {
+                            node: self.pair.yueyang.place.code,
+                            what: Kind::CaseForward.name().to_owned(),
+                            code: refused.code,
+                            message: refused.message_en,
+                        });
+                    }
+                    None => return Err(DemoError::Broken("an outcome without one".into())),
+                }
+            }
+        }
+        let now = Instant::now();
+        for mark in answer.marks {
+            while self.unreceipted.front().is_some_and(|(index, _)| *index < mark.size) {
+                let (_, written) = self.unreceipted.pop_front().expect("it has a front");
+                self.took.push(now - written);
+                self.out -= 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of the header of a `case.forward` without a reply, as WIRE.md §4 writes it.
+const HEADER_BYTES: usize = 228;
+
+fn refused(status: &tonic::Status) -> DemoError {
+    DemoError::Broken(format!("{:?}: {}", status.code(), status.message()))
+}

@@ -1,0 +1,137 @@
+//! What a measurement found, for machines (`--json`: one object, its keys are a contract) and people.
+
+use super::disk::DiskFigures;
+use super::machine::Machine;
+use crate::demo::narrate::pad;
+use serde_json::{Value, json};
+
+/// The figures of one run; what a kind of run does not measure is absent.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Figures {
+    pub machine: Option<Machine>,
+    pub disk: Option<DiskFigures>,
+    /// What was asked for, in words of the command line.
+    pub asked: Vec<(&'static str, String)>,
+    /// Messages with a verified receipt, in a second.
+    pub messages_per_s: Option<f64>,
+    /// From the write to the local socket to the verified receipt at the client, milliseconds.
+    pub p50_ms: Option<f64>,
+    pub p90_ms: Option<f64>,
+    pub p99_ms: Option<f64>,
+    pub max_ms: Option<f64>,
+    /// CPU seconds of both nodes for a thousand messages.
+    pub cpu_s_per_1k: Option<f64>,
+    /// Bytes that a message takes on one node's disk, the mean of both.
+    pub bytes_per_message: Option<f64>,
+    /// The same without the index.
+    pub journal_bytes_per_message: Option<f64>,
+    /// Bytes of its header and body.
+    pub entry_bytes: Option<f64>,
+    /// The larger node's.
+    pub peak_rss_mib: Option<f64>,
+    /// Accepted and not at the partner.
+    pub lost: Option<u64>,
+    /// More at the partner than accepted.
+    pub duplicated: Option<u64>,
+    /// Refused with a hint to try again, and tried again.
+    pub shed: Option<u64>,
+}
+
+impl Figures {
+    /// None yet.
+    pub(super) fn of_this_machine() -> Self {
+        Self { machine: Some(Machine::here()), ..Self::default() }
+    }
+
+    /// One object.
+    pub(super) fn json(&self) -> Value {
+        let mut object = serde_json::Map::new();
+        let mut put = |name: &str, value: Option<f64>| {
+            if let Some(value) = value {
+                object.insert(name.to_owned(), json!((value * 1e4).round() / 1e4));
+            }
+        };
+        put("messages_per_s", self.messages_per_s);
+        put("p50_ms", self.p50_ms);
+        put("p90_ms", self.p90_ms);
+        put("p99_ms", self.p99_ms);
+        put("max_ms", self.max_ms);
+        put("cpu_s_per_1k", self.cpu_s_per_1k);
+        put("bytes_per_message", self.bytes_per_message);
+        put("journal_bytes_per_message", self.journal_bytes_per_message);
+        put("entry_bytes", self.entry_bytes);
+        put("peak_rss_mib", self.peak_rss_mib);
+        put("disk_syncs_per_s", self.disk.as_ref().map(|disk| disk.syncs_per_s));
+        for (name, value) in [("lost", self.lost), ("duplicated", self.duplicated), ("shed", self.shed)] {
+            if let Some(value) = value {
+                object.insert(name.to_owned(), json!(value));
+            }
+        }
+        if let Some(disk) = &self.disk {
+            object.insert("disk".to_owned(), json!(disk));
+        }
+        if let Some(machine) = &self.machine {
+            object.insert("machine".to_owned(), json!(machine));
+        }
+        let asked = self.asked.iter().map(|(name, value)| ((*name).to_owned(), json!(value)));
+        object.insert("asked".to_owned(), Value::Object(asked.collect()));
+        Value::Object(object)
+    }
+
+    /// Lines for people.
+    pub(super) fn text(&self, chinese: bool) -> String {
+        let mut lines = Vec::new();
+        let mut line = |zh: &str, en: &str, value: String| {
+            lines.push(format!("{}{value}", pad(if chinese { zh } else { en }, 34)));
+        };
+        if let Some(machine) = &self.machine {
+            let built = match (machine.optimised, chinese) {
+                (true, _) => "",
+                (false, true) => "(未优化构建,数字无意义)",
+                (false, false) => " (built without optimisation: the figures mean nothing)",
+            };
+            let words = format!(
+                "{} × {}, {} MiB, Linux {}, tongban {}{built}",
+                machine.cores, machine.processor, machine.memory_mib, machine.kernel, machine.version
+            );
+            line("机器", "machine", words);
+        }
+        if let Some(disk) = &self.disk {
+            let words = format!(
+                "{:.0}/s, p50 {:.3} ms, p99 {:.3} ms ({} B)",
+                disk.syncs_per_s, disk.p50_ms, disk.p99_ms, disk.append_bytes
+            );
+            line("磁盘落盘", "appends made durable", words);
+        }
+        for (name, value) in &self.asked {
+            line(name, name, value.clone());
+        }
+        if let Some(rate) = self.messages_per_s {
+            line("有回执的报文", "messages with a receipt", format!("{rate:.0}/s"));
+        }
+        let quantiles = [self.p50_ms, self.p90_ms, self.p99_ms, self.max_ms];
+        if let [Some(p50), Some(p90), Some(p99), Some(max)] = quantiles {
+            let words = format!("p50 {p50:.2}  p90 {p90:.2}  p99 {p99:.2}  max {max:.2} ms");
+            line("提交至回执验签", "submission to verified receipt", words);
+        }
+        if let Some(cpu) = self.cpu_s_per_1k {
+            line("两节点 CPU 每千条", "CPU of both nodes per 1,000", format!("{cpu:.4} s"));
+        }
+        if let (Some(all), Some(journal), Some(entry)) =
+            (self.bytes_per_message, self.journal_bytes_per_message, self.entry_bytes)
+        {
+            let words = format!("{all:.0} B = {:.2} × ({entry:.0} B), journal {journal:.0} B", all / entry);
+            line("每条占盘(单节点)", "on one node's disk, a message", words);
+        }
+        if let Some(rss) = self.peak_rss_mib {
+            line("内存峰值(较大节点)", "peak memory of the larger node", format!("{rss:.0} MiB"));
+        }
+        if let (Some(lost), Some(duplicated)) = (self.lost, self.duplicated) {
+            line("丢失 / 重复", "lost / duplicated", format!("{lost} / {duplicated}"));
+        }
+        if let Some(shed) = self.shed.filter(|shed| *shed > 0) {
+            line("过载退回重试", "shed with a hint to retry", shed.to_string());
+        }
+        lines.join("\n")
+    }
+}

@@ -1,0 +1,93 @@
+//! `tongban bench`: measures this machine with two real nodes of two provinces, for operators who size
+//! machines. Real kinds under an active agreement, real certificates, every guarantee kept; the load
+//! comes in by the nodes' local sockets and counts only when the partner's cosignature was verified.
+//!
+//! `pair` starts the two nodes and lets them agree, `exchange` loads them, `disk` asks the disk,
+//! `machine` reads what the system knows of processes, `figures` says it to people and machines.
+
+mod disk;
+mod exchange;
+mod figures;
+mod machine;
+mod pair;
+
+use crate::console::{Console, Failure};
+use crate::text::Lang;
+use std::path::PathBuf;
+
+/// `tongban bench …`
+#[derive(Debug, clap::Subcommand)]
+pub enum BenchCommand {
+    /// Messages from one node to the other, from the submission to the verified receipt. 报文收发
+    Exchange(ExchangeArgs),
+    /// The disk: how fast an append becomes durable. 磁盘
+    Disk(DiskArgs),
+}
+
+/// The suites that a measurement may sign with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum BenchSuite {
+    /// ECDSA on P-256 with SHA-256, the default of every channel.
+    #[value(name = "p256-sha256")]
+    P256Sha256,
+    /// Ed25519 with SHA-256.
+    #[value(name = "ed25519-sha256")]
+    Ed25519Sha256,
+}
+
+/// What `bench exchange` is asked for.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ExchangeArgs {
+    /// Bytes of a payload. 报文字节数
+    #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u32).range(256..=1_000_000))]
+    pub size: u32,
+    /// Messages that are out at once, without a receipt. 同时在途
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=8192))]
+    pub concurrency: u32,
+    /// Seconds that are measured. 计时秒数
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub duration: u32,
+    /// Seconds under load before measuring begins. 预热秒数
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=600))]
+    pub warm_up: u32,
+    /// What the nodes sign with. 算法套件
+    #[arg(long, value_enum, default_value_t = BenchSuite::P256Sha256)]
+    pub suite: BenchSuite,
+    /// Keep both nodes' folders here; must be empty or absent.
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
+/// What `bench disk` is asked for.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DiskArgs {
+    /// The folder whose disk is asked; the system's temporary folder when absent. 目录
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Seconds. 秒数
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub duration: u32,
+    /// Bytes of one append. 每次追加字节数
+    #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(512..=4_194_304))]
+    pub size: u32,
+}
+
+/// Runs a measurement; whether nothing was lost or doubled.
+///
+/// # Errors
+/// What kept it from its end.
+pub async fn run(command: &BenchCommand, console: Console) -> Result<bool, Failure> {
+    let chinese = console.lang == Lang::Zh;
+    let figures = match command {
+        BenchCommand::Exchange(args) => exchange::run(args, chinese, console.json).await?,
+        BenchCommand::Disk(args) => {
+            let dir = args.dir.clone().unwrap_or_else(std::env::temp_dir);
+            let (duration, size) = (args.duration, args.size as usize);
+            let asked = tokio::task::spawn_blocking(move || disk::ask(&dir, duration, size)).await;
+            let asked = asked.map_err(|panic| crate::demo::DemoError::Broken(panic.to_string()))??;
+            figures::Figures { disk: Some(asked), ..figures::Figures::of_this_machine() }
+        }
+    };
+    console.result(&figures.json(), |lang| figures.text(lang == Lang::Zh))?;
+    Ok(figures.lost.unwrap_or(0) == 0 && figures.duplicated.unwrap_or(0) == 0)
+}

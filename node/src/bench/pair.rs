@@ -1,0 +1,91 @@
+//! Two nodes of two provinces that have agreed on every item, and a way in by their local sockets.
+
+use super::BenchSuite;
+use crate::demo::catalogue::{self, ItemPlan};
+use crate::demo::desk::{Desk, PATIENCE};
+use crate::demo::error::within;
+use crate::demo::narrate::{Moment, Narrator};
+use crate::demo::place::{XIANNING, YUEYANG};
+use crate::demo::rig::Rig;
+use crate::demo::{DemoError, day_of, met, treaty, window};
+use devpki::KeyKind;
+use gateway::clock::{Clock as _, SystemClock};
+use gateway::codes::Date;
+use gateway::time::UnixMillis;
+use prost::Message as _;
+use std::path::Path;
+
+/// The two nodes, running.
+pub(super) struct Pair {
+    pub rig: Rig,
+    /// The submitting side, 岳阳.
+    pub yueyang: Desk,
+    /// The deciding side, 咸宁.
+    pub xianning: Desk,
+    item: ItemPlan,
+    day: Date,
+    now: UnixMillis,
+}
+
+impl Pair {
+    /// Starts both and lets them agree.
+    pub(super) async fn start(
+        keep: Option<&Path>,
+        suite: BenchSuite,
+        narrator: &Narrator,
+    ) -> Result<Self, DemoError> {
+        let now = SystemClock.now();
+        let signing = match suite {
+            BenchSuite::P256Sha256 => KeyKind::P256,
+            BenchSuite::Ed25519Sha256 => KeyKind::Ed25519,
+        };
+        let mut rig = Rig::build(keep, i64::try_from(now.0).unwrap_or(i64::MAX), signing)?;
+        for node in [&mut rig.xianning, &mut rig.yueyang] {
+            node.start().await?;
+        }
+        let yueyang = Desk::at(&YUEYANG, &XIANNING, &rig.yueyang.socket());
+        let xianning = Desk::at(&XIANNING, &YUEYANG, &rig.xianning.socket());
+        within(PATIENCE, "the two nodes to meet", met(&yueyang, &xianning)).await?;
+        let items = catalogue::items();
+        let year = now.date_in_china().0;
+        treaty::conclude(&items, year, &yueyang, &xianning, narrator).await?;
+        let (submits, decides) = (&YUEYANG, &XIANNING);
+        narrator.tell(Moment::note(
+            format!("两个节点就绪:{} 提交,{} 收取", submits.zh, decides.zh),
+            format!("both nodes are ready: {} submits, {} receives", submits.en, decides.en),
+        ));
+        let item = items.into_iter().next().ok_or_else(|| DemoError::Broken("no items".into()))?;
+        Ok(Self { rig, yueyang, xianning, item, day: day_of(now)?, now })
+    }
+
+    /// The number of the `serial`-th case.
+    pub(super) fn case(&self, serial: u32) -> Result<String, DemoError> {
+        catalogue::case_number(self.day, serial)
+    }
+
+    /// The payload of an application, `bytes` long: a form that is as long as it has to be.
+    pub(super) fn application(&self, bytes: usize) -> Result<Vec<u8>, DemoError> {
+        let case = self.case(0)?;
+        let applicant = catalogue::applicant(self.item.item, 0);
+        let materials =
+            self.item.materials().into_iter().map(|code| catalogue::file(&case, code, 1)).collect();
+        let mut application = window::application(self.item.item, &case, applicant, materials, self.now);
+        let form = catalogue::form(applicant, self.item.item);
+        let fill = |length: usize| {
+            let mut text = String::from_utf8_lossy(&form).into_owned();
+            text.truncate(text.len().saturating_sub(1));
+            format!("{text},\"remark\":\"{}\"}}", "办".repeat(length / 3) + &"x".repeat(length % 3))
+                .into_bytes()
+        };
+        application.form = fill(0).into();
+        let least = application.encoded_len();
+        // The length of the form is itself written with one or two bytes more; two tries find it.
+        let mut length = bytes.saturating_sub(least);
+        for _ in 0..3 {
+            application.form = fill(length).into();
+            let over = application.encoded_len() as i64 - bytes as i64;
+            length = usize::try_from(length as i64 - over).unwrap_or(0);
+        }
+        Ok(application.encode_to_vec())
+    }
+}

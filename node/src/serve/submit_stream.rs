@@ -1,0 +1,184 @@
+//! Many messages over one stream of the local socket: one answer of the committer for a whole batch,
+//! and receipts as a mark that moves, so that neither costs a call a message.
+//!
+//! The reading half gives batches to the committer and waits when too many are unanswered; the
+//! answering half sends outcomes in the order of the batches, and marks whenever receipts came in.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+
+use gateway::gateway::{Gateway, Outcomes};
+use gateway::id::{LogPosition, NodeId};
+use gateway::limits::{BATCH_BYTES_MAX, SUBMIT_BATCH_MAX, SUBMIT_BATCHES_IN_FLIGHT_MAX};
+use gateway::refusal::{Refusal, RefusalCode};
+use proto::local::v1 as pb;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use super::business::{submission, submitted};
+use crate::refused::{retry_after_ms, to_status};
+
+/// What the caller reads.
+pub(super) type SubmitAnswersStream =
+    Pin<Box<dyn tokio_stream::Stream<Item = Result<pb::SubmitAnswers, Status>> + Send>>;
+
+/// Answers that wait for a caller that does not read.
+const ANSWERS_QUEUED_MAX: usize = 16;
+
+/// One batch on its way: who it is for, what was refused before the committer saw it, and the rest.
+struct Pending {
+    peers: Vec<NodeId>,
+    /// By position in the batch: the refusal, or nothing where the committer decides.
+    refused: Vec<Option<Refusal>>,
+    outcomes: Result<Outcomes, Refusal>,
+}
+
+/// Opens the stream.
+pub(super) fn open(gateway: Gateway, requests: Streaming<pb::SubmitBatch>) -> SubmitAnswersStream {
+    let (answers, answered) = mpsc::channel(ANSWERS_QUEUED_MAX);
+    let (pending, waiting) = mpsc::channel(SUBMIT_BATCHES_IN_FLIGHT_MAX);
+    tokio::spawn(read(gateway.clone(), requests, pending, answers.clone()));
+    tokio::spawn(answer(gateway, waiting, answers));
+    Box::pin(ReceiverStream::new(answered))
+}
+
+async fn read(
+    gateway: Gateway,
+    mut requests: Streaming<pb::SubmitBatch>,
+    pending: mpsc::Sender<Pending>,
+    answers: mpsc::Sender<Result<pb::SubmitAnswers, Status>>,
+) {
+    loop {
+        let batch = tokio::select! {
+            () = answers.closed() => return,
+            batch = requests.message() => batch,
+        };
+        // The caller is done, or gone: what it handed in is answered all the same.
+        let Ok(Some(batch)) = batch else { return };
+        let bytes: usize = batch.requests.iter().map(|request| request.payload.len()).sum();
+        if batch.requests.len() > SUBMIT_BATCH_MAX || bytes > BATCH_BYTES_MAX {
+            let detail = format!("requests={} bytes={bytes}", batch.requests.len());
+            let _ = answers.send(Err(to_status(&Refusal::new(RefusalCode::TooLarge, detail)))).await;
+            return;
+        }
+        // Room first: an unanswered batch holds its messages in memory.
+        let Ok(room) = pending.reserve().await else { return };
+        room.send(hand_in(&gateway, batch));
+    }
+}
+
+fn hand_in(gateway: &Gateway, batch: pb::SubmitBatch) -> Pending {
+    let mut refused = Vec::with_capacity(batch.requests.len());
+    let mut submissions = Vec::with_capacity(batch.requests.len());
+    let mut peers: Vec<NodeId> = Vec::new();
+    for request in batch.requests {
+        match submission(request) {
+            Ok(submission) => {
+                if !peers.contains(&submission.to) {
+                    peers.push(submission.to);
+                }
+                submissions.push(submission);
+                refused.push(None);
+            }
+            Err(refusal) => refused.push(Some(refusal)),
+        }
+    }
+    Pending { peers, refused, outcomes: gateway.submit_many(submissions) }
+}
+
+async fn answer(
+    gateway: Gateway,
+    mut waiting: mpsc::Receiver<Pending>,
+    answers: mpsc::Sender<Result<pb::SubmitAnswers, Status>>,
+) {
+    let mut progress = gateway.progress();
+    // Up to where the caller knows the receipts of each channel that it used.
+    let mut marked: BTreeMap<NodeId, LogPosition> = BTreeMap::new();
+    let mut open = true;
+    loop {
+        let mut told = pb::SubmitAnswers::default();
+        tokio::select! {
+            biased;
+            next = waiting.recv(), if open => match next {
+                Some(pending) => {
+                    for peer in &pending.peers {
+                        marked.entry(*peer).or_default();
+                    }
+                    match outcomes(pending).await {
+                        Ok(outcomes) => told.outcomes = outcomes,
+                        Err(refusal) => {
+                            let _ = answers.send(Err(to_status(&refusal))).await;
+                            return;
+                        }
+                    }
+                }
+                // Receipts of what was handed in still come, until the caller has heard enough.
+                None => open = false,
+            },
+            changed = progress.changed() => if changed.is_err() { return },
+            () = answers.closed() => return,
+        }
+        told.marks = marks(&gateway, &mut marked);
+        if (!told.outcomes.is_empty() || !told.marks.is_empty()) && answers.send(Ok(told)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The receipts that came since the last look.
+fn marks(gateway: &Gateway, marked: &mut BTreeMap<NodeId, LogPosition>) -> Vec<pb::ReceiptMark> {
+    let mut marks = Vec::new();
+    for (peer, known) in marked {
+        let Some((position, time)) = gateway.receipted(*peer) else { continue };
+        if position > *known {
+            *known = position;
+            marks.push(pb::ReceiptMark {
+                to: peer.to_string(),
+                epoch: position.epoch,
+                size: position.index,
+                receipt_ms: time.0,
+            });
+        }
+    }
+    marks
+}
+
+/// The outcomes of one batch in the order of its requests.
+async fn outcomes(pending: Pending) -> Result<Vec<pb::SubmitOutcome>, Refusal> {
+    let decided = match pending.outcomes {
+        Ok(answer) => answer.await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into())),
+        Err(refusal) => Err(refusal),
+    };
+    let mut decided = match decided {
+        Ok(decided) => decided.into_iter(),
+        // The node cannot tell what became of them: a stream that goes on would hide it.
+        Err(refusal) if refusal.code == RefusalCode::StoreUnknown => return Err(refusal),
+        Err(refusal) => {
+            let all = pending.refused.into_iter().map(|own| refused(&own.unwrap_or(refusal.clone())));
+            return Ok(all.collect());
+        }
+    };
+    let outcome = |own: Option<Refusal>| match own {
+        Some(refusal) => refused(&refusal),
+        None => match decided.next() {
+            Some(Ok(taken)) => {
+                pb::SubmitOutcome { outcome: Some(pb::submit_outcome::Outcome::Taken(submitted(taken))) }
+            }
+            Some(Err(refusal)) => refused(&refusal),
+            None => refused(&RefusalCode::StoreUnknown.into()),
+        },
+    };
+    Ok(pending.refused.into_iter().map(outcome).collect())
+}
+
+fn refused(refusal: &Refusal) -> pb::SubmitOutcome {
+    let refused = pb::SubmitRefusal {
+        code: refusal.code.code().to_owned(),
+        fault: refusal.code.fault().name().to_owned(),
+        message_zh: refusal.message(true),
+        message_en: refusal.message(false),
+        retry_after_ms: retry_after_ms(refusal.code),
+    };
+    pb::SubmitOutcome { outcome: Some(pb::submit_outcome::Outcome::Refused(refused)) }
+}
