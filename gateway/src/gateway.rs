@@ -779,7 +779,7 @@ fn open_store(
     let (journal_dir, index_dir) = (data_dir.join(JOURNAL_DIR), data_dir.join(INDEX_DIR));
     let index_error = |source| OpenError::Index { dir: index_dir.clone(), source };
     let journal_error = |source| OpenError::Journal { dir: journal_dir.clone(), source };
-    let (mut index, index_report) = store::sled::open(&index_dir).map_err(index_error)?;
+    let (mut index, index_report) = store::packed::open(&index_dir).map_err(index_error)?;
     let mut set_aside = index_report.set_aside.map(|aside| (aside.folder, aside.why));
     let rows_version = index.get(Table::Meta, rows::VERSION).map_err(index_error)?;
     let foreign = rows_version.as_deref() != Some(&rows::INDEX_VERSION.to_be_bytes()[..]);
@@ -787,7 +787,7 @@ fn open_store(
         drop(index);
         let aside = move_aside(data_dir, &index_dir, "foreign", randomness)?;
         set_aside = Some((aside, "another release wrote its rows".to_owned()));
-        index = store::sled::open(&index_dir).map_err(index_error)?.0;
+        index = store::packed::open(&index_dir).map_err(index_error)?.0;
     }
     let mut mark = [0; 8];
     randomness.fill(&mut mark);
@@ -804,7 +804,7 @@ fn open_store(
             let aside = move_aside(data_dir, &index_dir, "ahead", randomness)?;
             let why = format!("it reflects frame {known}, the journal ends at {end}: a backup was restored");
             set_aside = Some((aside, why));
-            index = store::sled::open(&index_dir).map_err(index_error)?.0;
+            index = store::packed::open(&index_dir).map_err(index_error)?.0;
             store::journal::open(&journal_dir, options(store::Position::START)).map_err(journal_error)?
         }
         opened => opened.map_err(journal_error)?,

@@ -19,6 +19,7 @@
 pub mod index;
 pub mod journal;
 pub mod memory;
+pub mod packed;
 pub mod sled;
 
 use std::fmt;

@@ -162,6 +162,17 @@ fn open_on(dir: &Path, boot: &str) -> Result<(SledIndex, OpenReport), IndexError
     Ok((index, OpenReport { reflects: Position::START, set_aside }))
 }
 
+/// Moves an index aside whose files beside sled's cannot be used, and makes a new one: that, and where
+/// the old one lies.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn set_aside(dir: &Path) -> Result<(SledIndex, PathBuf), IndexError> {
+    let folder = move_aside(dir)
+        .map_err(|source| IndexError::Io { doing: format!("move {} aside", dir.display()), source })?;
+    open(dir).map(|(index, _)| (index, folder))
+}
+
 enum Unusable {
     /// Not the index's fault, or perhaps not.
     Refused(IndexError),
