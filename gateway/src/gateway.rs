@@ -1,6 +1,10 @@
 //! The node as its local users see it: submit, read the inbox, look at cases and channels, export
 //! proofs, reconcile. Opens the store and the committer; `transport` connects it to partners.
 
+mod letters;
+
+pub use letters::{Letter, LetterContent, LetterPage, LetterPlan, LetterQuery};
+
 use crate::archive::{Archive, ArchiveError};
 use crate::clock::{Clock, Randomness};
 use crate::committer::ledger::{Documents, read_case};
@@ -14,6 +18,7 @@ use crate::id::{CaseId, ChannelId, Digest, Kind, LogPosition, MessageId, NodeId}
 use crate::keybook::{KeyBook, SigningKey};
 use crate::limits::INBOX_BUFFER_MAX;
 use crate::link::{Links, LinksParts};
+use crate::overload::Bounds;
 use crate::proof;
 use crate::reconcile::{self, plan::Comparison};
 use crate::refusal::{Refusal, RefusalCode};
@@ -55,6 +60,8 @@ pub struct Settings {
     pub clock: Arc<dyn Clock>,
     /// Chance.
     pub randomness: Arc<dyn Randomness>,
+    /// What an operator may set of this node's limits.
+    pub bounds: Bounds,
 }
 
 /// Why a node did not start.
@@ -128,6 +135,7 @@ struct Inner {
     snapshot: Arc<RwLock<Snapshot>>,
     progress: watch::Receiver<u64>,
     links: Arc<Links>,
+    bounds: Bounds,
 }
 
 /// A running node's core. Cheap to clone.
@@ -264,6 +272,7 @@ impl Gateway {
             snapshot,
             progress,
             links,
+            bounds: settings.bounds,
         };
         Ok((Self(Arc::new(inner)), report, stopped))
     }

@@ -33,6 +33,14 @@ pub const COMMIT_COMMANDS_MAX: usize = 1024;
 /// Drafts that one channel holds before contact.
 pub const STAGED_DRAFTS_MAX: usize = 100_000;
 
+/// Milliseconds without a receipt after which a message counts as overdue, unless configured: a partner
+/// that restarts or is cut off for lunch is no matter for people.
+pub const OVERDUE_MILLIS: u64 = 60 * 60 * 1000;
+/// Dead letters of one page: each may need a read of the journal.
+pub const LETTERS_PAGE_MAX: usize = 500;
+/// Rows and entries that one page looks at, letters or not, so that a page is bounded whatever it finds.
+pub const LETTERS_SCAN_MAX: usize = 4_000;
+
 /// Bytes of one journal segment.
 pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 /// Bytes of one journal frame: a commit of one full batch each way and its facts.
@@ -78,4 +86,5 @@ const _: () = assert!(HEADER_BYTES_MAX + BODY_BYTES_MAX <= BATCH_BYTES_MAX, "the
 const _: () = assert!(FRAME_BYTES_MAX < 4 * 1024 * 1024, "a frame fits tonic's default decode limit");
 const _: () = assert!(COMMIT_BYTES_MAX as u64 * 2 <= SEGMENT_BYTES, "a commit fits a segment");
 const _: () = assert!(BATCH_BYTES_MAX * 4 <= COMMIT_BYTES_MAX, "a batch each way fits a commit");
+const _: () = assert!(LETTERS_PAGE_MAX <= LETTERS_SCAN_MAX, "a page of letters can be filled");
 const _: () = assert!(TRUST_POLL_MILLIS * 2 < 1000, "trust changes are seen within a second");

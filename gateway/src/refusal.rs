@@ -305,6 +305,20 @@ refusals! {
         "所附报文体与报文头的摘要不符:报文体已被改动。",
         "The body does not match the digest in the header: the body was altered.";
 
+    // -- dead letters
+    LetterOverdue = "letter.overdue", Unknown, Unavailable,
+        "超过规定时间仍无对方回执;投递会自动继续,请用 tongban status 查看连接,必要时联系对方。",
+        "No receipt has come within the time set; delivery goes on by itself, look at the link with `tongban status` and call the partner if need be.";
+    LetterNone = "letter.none", Operator, NotFound,
+        "此报文不是死信:未被拒、未过期、未逾期,或本节点没有此报文。",
+        "This message is no dead letter: it was not refused, has not expired, is not overdue, or is not known here.";
+    LetterSettled = "letter.settled", Operator, FailedPrecondition,
+        "此死信已重投或已作废,不能再次处理。",
+        "This dead letter was requeued or discarded before; it cannot be settled again.";
+    LetterBodyGone = "letter.body_gone", Operator, FailedPrecondition,
+        "此报文的报文体已不在本节点,无法重投;请由业务系统重新提交。",
+        "The body of this message is not here any more and cannot be sent again; have the business system submit it anew.";
+
     // -- this node
     Overloaded = "node.overloaded", Ours, ResourceExhausted,
         "节点繁忙,未收下此请求;请稍候重试。",

@@ -74,6 +74,12 @@ impl City {
         self.home.join("tongban.toml")
     }
 
+    /// Adds lines to the end of the configuration.
+    pub fn configure(&self, lines: &str) {
+        let text = std::fs::read_to_string(self.config()).expect("a configuration");
+        std::fs::write(self.config(), format!("{text}\n{lines}\n")).expect("a configuration is written");
+    }
+
     /// Where journal and index lie.
     pub fn data(&self) -> PathBuf {
         self.home.join("data")

@@ -104,6 +104,40 @@ impl Desk {
         self.clients.business.put_licence(request).await.map(drop)
     }
 
+    /// All dead letters, read in pages of `page`; settled ones too when `settled`.
+    pub async fn letters(&mut self, settled: bool, page: u32) -> Vec<pb::LetterView> {
+        let (mut letters, mut after) = (Vec::new(), String::new());
+        loop {
+            let request = pb::ListLettersRequest { settled, after, limit: page, ..Default::default() };
+            let reply = self.clients.business.list_letters(request).await.expect("letters").into_inner();
+            letters.extend(reply.letters);
+            after = reply.next;
+            if after.is_empty() {
+                return letters;
+            }
+        }
+    }
+
+    /// One dead letter.
+    pub async fn letter(&mut self, message_id: &[u8]) -> Result<pb::LetterView, Status> {
+        let request = pb::ShowLetterRequest { message_id: message_id.to_vec().into(), ..Default::default() };
+        self.clients.business.show_letter(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// Requeues a dead letter, or plans to.
+    pub async fn requeue(&mut self, message_id: &[u8], apply: bool) -> Result<pb::LetterPlan, Status> {
+        let message_id = message_id.to_vec().into();
+        let request = pb::RequeueLetterRequest { message_id, apply, ..Default::default() };
+        self.clients.business.requeue_letter(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// Discards a dead letter, or plans to.
+    pub async fn discard(&mut self, message_id: &[u8], apply: bool) -> Result<pb::LetterPlan, Status> {
+        let (message_id, reason) = (message_id.to_vec().into(), "不再需要".to_owned());
+        let request = pb::DiscardLetterRequest { message_id, apply, reason, ..Default::default() };
+        self.clients.business.discard_letter(request).await.map(tonic::Response::into_inner)
+    }
+
     /// The inbox of a consumer, from its cursor on.
     pub async fn inbox(&mut self, consumer: &str) -> tonic::Streaming<pb::InboxEntry> {
         let request = pb::InboxRequest { consumer: consumer.into() };

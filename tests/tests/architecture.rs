@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, &[&str])] = &[
     ("vocabulary", &["codes", "id", "limits", "refusal", "time"]),
     ("evidence", &["document", "entry", "log", "suite"]),
-    ("rules", &["authorize", "channel", "service"]),
+    ("rules", &["authorize", "channel", "overload", "service"]),
     ("ports", &["archive", "clock", "committer", "keybook", "peer", "signer", "store", "wire"]),
     ("shell", &["gateway", "link", "proof", "reconcile", "respond"]),
     ("transport", &["transport"]),

@@ -3,6 +3,7 @@
 
 pub mod batch;
 pub mod inbound;
+pub mod letter;
 pub mod outbound;
 
 use crate::suite::Hash;

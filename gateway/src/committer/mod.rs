@@ -518,9 +518,9 @@ impl Core {
                 continue; // it came back from the peer: this node had sent it before it lost its store
             }
             self.gathered += staged.draft.payload.len() + 512;
-            if let Err(refusal) = self.sequence(staged.draft, staged.salt, now)? {
+            if let Err(refusal) = self.sequence(staged.draft.clone(), staged.salt, now)? {
                 tracing::warn!(message = %id, code = %refusal.code, "a waiting draft is refused at its turn");
-                self.ledger.drop_draft(peer, id, refusal.code);
+                self.ledger.drop_draft(peer, id, refusal.code, Some(&staged), now);
             }
         }
         Ok(())

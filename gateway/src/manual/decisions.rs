@@ -116,6 +116,20 @@
 //! *What would change our mind.* A project that must pass 密评 before an epoch can be opened: then as the
 //! suite of epoch 0 for new pairs.
 //!
+//! # Dead letters are settled by entries, and linked by in-reply-to or by the node's own key
+//!
+//! *Context.* A refused entry stays in the log for ever. Somebody must see that it came to nothing, and
+//! what was made of it, years later and after a loss of the store.
+//! *Choice.* A requeue is a new entry in reply to the old, a discard a `cancellation` in reply to it
+//! ([`crate::channel::letter`]). Both are ordinary words in a signed log, so they come back from the
+//! partner. Answers need their in-reply-to for the question; what links a requeued answer to the old one
+//! is the key under which the node submits it (`tongban.requeue/…`), which also makes a requeue
+//! idempotent. Letters are rows beside the messages, written by the ledger from these facts. Overdue
+//! letters are not journalled: the clock says it, and the receipt takes it back. A cancellation has no
+//! effect on cases: undoing a fact is a fact of the domain (撤回), and only its owner may state it.
+//! *What would change our mind.* Partners who want to be asked before a requeue; letters in such numbers
+//! that people need queues and owners for them.
+//!
 //! # Two signatures, no witness
 //!
 //! *Context.* Sender and receiver together can rewrite what is between them, and a receiver can frame a

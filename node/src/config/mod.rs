@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use gateway::id::NodeId;
 use gateway::limits;
+use gateway::overload::Bounds;
 use serde_json::json;
 
 use self::file::{Document, FileTable, IdentityTable, PeerTable};
@@ -48,6 +49,8 @@ pub struct Config {
     pub trust_dir: PathBuf,
     /// The partners, in the order of the file.
     pub peers: Vec<Peer>,
+    /// What the node takes, and when it asks to wait.
+    pub bounds: Bounds,
     /// What the log looks like.
     pub log: Log,
 }
@@ -234,6 +237,7 @@ impl Check<'_> {
         let socket = self.socket(table.local.unwrap_or_default().socket);
         let identity = self.identity(table.identity.unwrap_or_default());
         let trust_dir = self.required_path("trust.dir", table.trust.unwrap_or_default().dir);
+        let bounds = self.bounds(table.limits.unwrap_or_default());
         let log = self.log(table.log.unwrap_or_default());
         let peers = self.peers(table.peer, node, matches!(peer_listener, Some(None)));
         Some(Config {
@@ -245,6 +249,7 @@ impl Check<'_> {
             identity: identity?,
             trust_dir: trust_dir?,
             peers,
+            bounds,
             log,
         })
     }
@@ -444,6 +449,24 @@ impl Check<'_> {
             );
         }
         good
+    }
+
+    fn bounds(&mut self, table: file::LimitsTable) -> Bounds {
+        let usual = Bounds::default();
+        let mut number = |name: &str, value: Option<u64>, unit: u64, usual: u64| match value {
+            None => usual,
+            Some(0) => {
+                self.problem(
+                    &format!("limits.{name}"),
+                    both!("不得为 0;删去此项即用默认值。", "must not be 0; leave it away for the default."),
+                );
+                usual
+            }
+            Some(value) => value.saturating_mul(unit),
+        };
+        Bounds {
+            overdue_millis: number("overdue_seconds", table.overdue_seconds, 1000, usual.overdue_millis),
+        }
     }
 
     fn log(&mut self, table: file::LogTable) -> Log {

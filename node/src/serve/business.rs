@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::time::Duration;
 
+use gateway::channel::letter::RESERVED_ALIAS;
 use gateway::committer::Submission;
 use gateway::gateway::{CaseEntry, Gateway, MessageState};
 use gateway::id::{CaseId, Digest, Kind, LogPosition, MessageId, NodeId};
@@ -16,6 +17,7 @@ use proto::local::v1::business_server::Business;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::letters;
 use crate::refused::to_status;
 
 /// Characters of a consumer's name.
@@ -49,7 +51,10 @@ fn case_id(text: &str) -> Result<CaseId, Status> {
     text.parse().map_err(|error| invalid(format!("case_id: {error}")))
 }
 
-fn optional<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, Status>) -> Result<Option<T>, Status> {
+pub(super) fn optional<T>(
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, Status>,
+) -> Result<Option<T>, Status> {
     if text.is_empty() { Ok(None) } else { parse(text).map(Some) }
 }
 
@@ -65,6 +70,14 @@ fn consumer(name: &str) -> Result<&str, Status> {
     }
 }
 
+/// Keys under which the node itself submits follow-ups of dead letters are not for others.
+fn own_key(key: &str) -> Result<(), Status> {
+    if key.starts_with(RESERVED_ALIAS) {
+        return Err(invalid(format!("idempotency_key: must not start with `{RESERVED_ALIAS}`")));
+    }
+    Ok(())
+}
+
 /// Runs what reads the disk on a thread that may block.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
@@ -75,7 +88,7 @@ pub(super) async fn blocking<T: Send + 'static>(
         .map_err(|refusal| to_status(&refusal))
 }
 
-fn submitted(submitted: gateway::committer::Submitted) -> pb::SubmitReply {
+pub(super) fn submitted(submitted: gateway::committer::Submitted) -> pb::SubmitReply {
     pb::SubmitReply {
         message_id: submitted.message_id.0.to_vec().into(),
         sequenced: submitted.index.is_some(),
@@ -145,6 +158,7 @@ impl Business for BusinessService {
         if request.idempotency_key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
             return Err(invalid(format!("idempotency_key: over {IDEMPOTENCY_KEY_BYTES_MAX} bytes")));
         }
+        own_key(&request.idempotency_key)?;
         let kind = Kind::named(&request.kind).ok_or_else(|| {
             to_status(&Refusal::new(RefusalCode::UnknownKind, format!("kind={}", request.kind)))
         })?;
@@ -318,6 +332,7 @@ impl Business for BusinessService {
             "agreement" => Kind::AgreementSign,
             other => return Err(invalid(format!("type: {other} is neither `standard` nor `agreement`"))),
         };
+        own_key(&request.idempotency_key)?;
         let alias = (!request.idempotency_key.is_empty()).then_some(request.idempotency_key);
         let to = node(&request.to, "to")?;
         let outcome = self
@@ -348,5 +363,33 @@ impl Business for BusinessService {
             })
             .collect();
         Ok(Response::new(pb::ListDocumentsReply { documents }))
+    }
+
+    async fn list_letters(
+        &self,
+        request: Request<pb::ListLettersRequest>,
+    ) -> Result<Response<pb::ListLettersReply>, Status> {
+        letters::list(&self.0, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn show_letter(
+        &self,
+        request: Request<pb::ShowLetterRequest>,
+    ) -> Result<Response<pb::LetterView>, Status> {
+        letters::show(&self.0, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn requeue_letter(
+        &self,
+        request: Request<pb::RequeueLetterRequest>,
+    ) -> Result<Response<pb::LetterPlan>, Status> {
+        letters::requeue(&self.0, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn discard_letter(
+        &self,
+        request: Request<pb::DiscardLetterRequest>,
+    ) -> Result<Response<pb::LetterPlan>, Status> {
+        letters::discard(&self.0, request.into_inner()).await.map(Response::new)
     }
 }

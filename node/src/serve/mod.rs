@@ -3,6 +3,7 @@
 //! stops them in order.
 
 pub mod business;
+pub mod letters;
 pub mod operator;
 pub mod socket;
 
@@ -63,6 +64,7 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
         trust: Arc::clone(&trust),
         clock: Arc::new(SystemClock),
         randomness: Arc::new(SystemRandomness::default()),
+        bounds: config.bounds,
     };
     // Opening reads the disk: not on a thread that answers others.
     let opened = tokio::task::spawn_blocking(move || Gateway::open(settings, |_| {})).await;
