@@ -16,9 +16,13 @@ use crate::document::{document_digest, pre_authentication_encoding};
 use crate::entry::{Header, payload};
 use crate::id::{CaseId, ChannelId, Digest, Kind, LogPosition, MessageId, NodeId};
 use crate::keybook::{KeyBook, SigningKey};
-use crate::limits::INBOX_BUFFER_MAX;
+use crate::limits::{
+    BODY_BYTES_MAX, DISK_LOOK_LOW_MILLIS, DISK_LOOK_MILLIS, INBOX_BUFFER_MAX, RETRY_QUEUE_MILLIS,
+    SUBMITTING_BYTES_MAX,
+};
 use crate::link::{Links, LinksParts};
 use crate::overload::Bounds;
+use crate::overload::disk::DiskState;
 use crate::proof;
 use crate::reconcile::{self, plan::Comparison};
 use crate::refusal::{Refusal, RefusalCode};
@@ -40,7 +44,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 /// What a node is opened with.
 pub struct Settings {
@@ -136,6 +140,8 @@ struct Inner {
     progress: watch::Receiver<u64>,
     links: Arc<Links>,
     bounds: Bounds,
+    /// Payload bytes that may still be submitted before something was answered.
+    submitting: Semaphore,
 }
 
 /// A running node's core. Cheap to clone.
@@ -221,6 +227,7 @@ impl Gateway {
             clock: Arc::clone(&settings.clock),
             randomness: Arc::clone(&settings.randomness),
             alias_key,
+            bounds: settings.bounds,
         };
         let (core, frames) = Core::open(settings.node, settings.peers, ports, replayed)?;
         report.replayed = frames;
@@ -258,6 +265,7 @@ impl Gateway {
             older_chains,
             clock: Arc::clone(&settings.clock),
             randomness: settings.randomness,
+            peer_rate: settings.bounds.peer,
         }));
         let inner = Inner {
             me: settings.node,
@@ -273,6 +281,7 @@ impl Gateway {
             progress,
             links,
             bounds: settings.bounds,
+            submitting: Semaphore::new(SUBMITTING_BYTES_MAX),
         };
         Ok((Self(Arc::new(inner)), report, stopped))
     }
@@ -305,7 +314,27 @@ impl Gateway {
     /// # Errors
     /// Why it was not taken; nothing was kept then.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, Refusal> {
+        let bytes = submission.payload.len();
+        if bytes > BODY_BYTES_MAX {
+            return Err(Refusal::new(RefusalCode::TooLarge, format!("bytes={bytes}")));
+        }
+        let _held = self.0.submitting.try_acquire_many(bytes as u32).map_err(|_| {
+            Refusal::retry_after(RefusalCode::Overloaded, RETRY_QUEUE_MILLIS, "submissions wait")
+        })?;
         self.0.committer.ask(|reply| Command::Submit { submission, reply }).await
+    }
+
+    /// Looks at the disk until the node stops: a disk that filled up is noticed without any commit, and
+    /// so is space that was freed.
+    pub async fn watch_disk(&self) {
+        loop {
+            let has_room = self.snapshot().disk == DiskState::Normal;
+            let pause = if has_room { DISK_LOOK_MILLIS } else { DISK_LOOK_LOW_MILLIS };
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            if self.0.committer.ask_patiently(|reply| Command::Look { reply }).await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Waits for everything submitted and makes the index durable: for an orderly stop.

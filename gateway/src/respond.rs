@@ -53,7 +53,10 @@ pub async fn run(gateway: Gateway) {
                 match refusal.code {
                     RefusalCode::StoreUnknown => return,
                     // Busy, full or stopped: the question does not go away.
-                    RefusalCode::Overloaded | RefusalCode::StoreFull | RefusalCode::ChannelStopped => {
+                    RefusalCode::Overloaded
+                    | RefusalCode::StagingFull
+                    | RefusalCode::StoreFull
+                    | RefusalCode::ChannelStopped => {
                         tokio::time::sleep(Duration::from_millis(RETRY_MILLIS)).await;
                     }
                     code => {

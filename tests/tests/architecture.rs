@@ -17,6 +17,8 @@ const FLOORS: &[(&str, &[&str])] = &[
 
 /// Imports between modules of one floor that are meant: (module, imported).
 const SIBLINGS: &[(&str, &str)] = &[
+    // vocabulary: a refusal that ends by waiting says how long
+    ("refusal", "limits"),
     // evidence
     ("document", "suite"),
     ("entry", "suite"),

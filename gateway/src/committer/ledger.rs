@@ -96,6 +96,8 @@ pub struct OutLog {
     pub staged: VecDeque<StagedDraft>,
     /// Refusals that wait for it. They go first: nothing that has seen an entry may precede its refusal.
     pub staged_refusals: VecDeque<StagedDraft>,
+    /// Payload bytes of both.
+    pub staged_bytes: usize,
     /// The newest `seen` of its headers.
     pub seen: LogPosition,
     /// Entries of this commit that no checkpoint covers yet.
@@ -259,6 +261,7 @@ impl Ledger {
         let cosigned = note(&out_row.cosigned);
         let mut staged = VecDeque::new();
         let mut staged_refusals = VecDeque::new();
+        let mut staged_bytes = 0;
         let mut next_serial = 0;
         for (key, value) in self.archive.rows(Table::Staged, peer.as_str().as_bytes())? {
             let Some(place) = Place::from_bytes(&value) else { continue };
@@ -269,6 +272,7 @@ impl Ledger {
             let serial = key.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
             next_serial = serial + 1;
             let Some(read) = read_staged(&fact, body, serial) else { continue };
+            staged_bytes += read.draft.payload.len();
             if read.draft.kind == Kind::Refusal { &mut staged_refusals } else { &mut staged }.push_back(read);
         }
         let out = OutLog {
@@ -286,6 +290,7 @@ impl Ledger {
             refused: out_row.refused,
             staged,
             staged_refusals,
+            staged_bytes,
             seen: LogPosition { epoch: out_row.seen_epoch, index: out_row.seen_size },
             open: OpenBatch::default(),
             next_serial,
@@ -593,6 +598,7 @@ impl Ledger {
         let out = self.out.get_mut(&peer).expect("the peer's logs are open");
         let serial = out.next_serial;
         out.next_serial += 1;
+        out.staged_bytes += draft.payload.len();
         let refusal = draft.kind == Kind::Refusal;
         let staged = StagedDraft { serial, draft, salt };
         if refusal { &mut out.staged_refusals } else { &mut out.staged }.push_back(staged);
@@ -622,6 +628,7 @@ impl Ledger {
     pub fn unstage(&mut self, peer: NodeId) -> Option<StagedDraft> {
         let out = self.out.get_mut(&peer)?;
         let staged = out.staged_refusals.pop_front().or_else(|| out.staged.pop_front())?;
+        out.staged_bytes -= staged.draft.payload.len();
         self.delete(Table::Staged, rows::staged(peer, staged.serial));
         Some(staged)
     }
@@ -1184,6 +1191,7 @@ impl Ledger {
             waiting.remove(place)
         };
         let staged = take(&mut out.staged_refusals).or_else(|| take(&mut out.staged))?;
+        out.staged_bytes -= staged.draft.payload.len();
         self.delete(Table::Staged, rows::staged(peer, staged.serial));
         Some(staged)
     }

@@ -5,6 +5,7 @@
 //! decides nothing about logs: it verifies what arrives, asks the committer, and answers.
 
 mod deliver;
+mod intake;
 mod open;
 mod session;
 
@@ -15,6 +16,8 @@ use crate::clock::{Clock, Randomness};
 use crate::committer::{CommitterHandle, Snapshot};
 use crate::id::{ChannelId, LogId, NodeId};
 use crate::keybook::{KeyBook, SigningKey};
+use crate::limits::INTAKE_BYTES_MAX;
+use crate::overload::quota::{Quotas, Rate};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::signer::Signer;
 use crate::suite::Suite;
@@ -23,7 +26,7 @@ use certs::{Purpose, TrustStore};
 use proto::exchange::v1 as wire;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 /// Protocol versions that this release speaks.
 pub const VERSION_MIN: u32 = 1;
@@ -75,6 +78,10 @@ pub struct Links {
     /// Verdicts on signing certificates, each with the trust store that gave it. The store is held, so
     /// that no other can take its address.
     verified: Mutex<HashMap<Vec<u8>, Verdict>>,
+    /// What each peer may send. Outlives its links: dialling anew gives nobody a new quota.
+    quotas: Mutex<Quotas<NodeId>>,
+    /// Bytes of batches that all links hold back.
+    held: Semaphore,
 }
 
 /// The parts that [`Links::new`] takes.
@@ -101,6 +108,8 @@ pub struct LinksParts {
     pub clock: Arc<dyn Clock>,
     /// See [`Links`].
     pub randomness: Arc<dyn Randomness>,
+    /// What one peer may send.
+    pub peer_rate: Rate,
 }
 
 impl Links {
@@ -122,6 +131,8 @@ impl Links {
             live: Mutex::default(),
             changed: watch::Sender::new(0),
             verified: Mutex::default(),
+            quotas: Mutex::new(Quotas::new(parts.peer_rate, usize::MAX)),
+            held: Semaphore::new(INTAKE_BYTES_MAX),
         }
     }
 

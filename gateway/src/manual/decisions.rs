@@ -130,6 +130,19 @@
 //! *What would change our mind.* Partners who want to be asked before a requeue; letters in such numbers
 //! that people need queues and owners for them.
 //!
+//! # Overload delays partners and refuses submitters
+//!
+//! *Context.* A partner's entries cannot be refused for want of room: a verdict is for ever, and the log
+//! has no gaps. A submitter has a person or a program behind it that can come back.
+//! *Choice.* Batches wait in the link's intake (`link/intake.rs`), which holds their credit: so the
+//! partner slows down, and receipts and questions on the same link go on. All links together hold a
+//! limited number of bytes; beyond it a link closes and its peer sends again. Submissions are refused
+//! with a stable code and the time to wait, in gRPC's own metadata. Taking stops before the disk is full
+//! ([`crate::overload::disk`]), because finishing writes as well, and sled must never meet a full disk.
+//! Names of submitters are their own word: the socket is one trust domain, quotas are no wall in it.
+//! *What would change our mind.* Submitters that do not trust each other: then one socket and one system
+//! user for each, which quotas tell apart already.
+//!
 //! # Two signatures, no witness
 //!
 //! *Context.* Sender and receiver together can rewrite what is between them, and a receiver can frame a

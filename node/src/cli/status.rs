@@ -1,6 +1,6 @@
 //! `status`: the node and its channels at a glance.
 
-use proto::local::v1::{ChannelView, StatusRequest};
+use proto::local::v1::{ChannelView, StatusReply, StatusRequest};
 use serde_json::{Value, json};
 
 use crate::client::Clients;
@@ -20,6 +20,8 @@ pub async fn show(console: Console, mut clients: Clients) -> Result<(), Failure>
         "node": status.node,
         "version": status.version,
         "journal_position": status.journal_position,
+        "disk": status.disk,
+        "disk_free_bytes": status.disk_free_bytes,
         "channels": status.channels.iter().map(channel_json).collect::<Vec<_>>(),
     });
     console.result(&document, |lang| {
@@ -28,8 +30,24 @@ pub async fn show(console: Console, mut clients: Clients) -> Result<(), Failure>
             format!("节点 {node},版本 {version},日志第 {position} 帧\n"),
             format!("node {node}, version {version}, journal frame {position}\n"),
         );
-        head + &channel_table(lang, &status.channels)
+        head + &disk(lang, &status) + &channel_table(lang, &status.channels)
     })
+}
+
+/// What the disk has room for.
+fn disk(lang: Lang, status: &StatusReply) -> String {
+    let mib = status.disk_free_bytes / (1024 * 1024);
+    match status.disk.as_str() {
+        "normal" => lang.pick(format!("磁盘正常,剩余 {mib} MiB\n"), format!("disk normal, {mib} MiB free\n")),
+        "low" => lang.pick(
+            format!("磁盘将满(剩余 {mib} MiB):不收新提交与新报文,清理后自动恢复\n"),
+            format!("disk low ({mib} MiB free): nothing new is taken, it recovers by itself\n"),
+        ),
+        _ => lang.pick(
+            format!("磁盘几近用尽(剩余 {mib} MiB):停止一切写入,请立即清理\n"),
+            format!("disk spent ({mib} MiB free): nothing is written, free some space now\n"),
+        ),
+    }
 }
 
 /// One channel for `--json`.

@@ -81,6 +81,12 @@ pub struct PeerTable {
 #[allow(missing_docs, reason = "each setting is explained in tongban.sample.toml")]
 pub struct LimitsTable {
     pub overdue_seconds: Option<u64>,
+    pub disk_low_mib: Option<u64>,
+    pub staged_mib: Option<u64>,
+    pub peer_entries_per_second: Option<u64>,
+    pub peer_kib_per_second: Option<u64>,
+    pub submitter_entries_per_second: Option<u64>,
+    pub submitter_kib_per_second: Option<u64>,
 }
 
 /// `[log]`.

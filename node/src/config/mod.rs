@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use gateway::id::NodeId;
 use gateway::limits;
 use gateway::overload::Bounds;
+use gateway::overload::quota::Rate;
 use serde_json::json;
 
 use self::file::{Document, FileTable, IdentityTable, PeerTable};
@@ -464,9 +465,67 @@ impl Check<'_> {
             }
             Some(value) => value.saturating_mul(unit),
         };
-        Bounds {
+        let (kib, mib) = (1024, 1024 * 1024);
+        let bounds = Bounds {
             overdue_millis: number("overdue_seconds", table.overdue_seconds, 1000, usual.overdue_millis),
+            disk_low_bytes: number("disk_low_mib", table.disk_low_mib, mib, usual.disk_low_bytes),
+            staged_bytes_max: usize::try_from(number(
+                "staged_mib",
+                table.staged_mib,
+                mib,
+                usual.staged_bytes_max as u64,
+            ))
+            .unwrap_or(usize::MAX),
+            peer: Rate {
+                entries_per_s: number(
+                    "peer_entries_per_second",
+                    table.peer_entries_per_second,
+                    1,
+                    usual.peer.entries_per_s,
+                ),
+                bytes_per_s: number(
+                    "peer_kib_per_second",
+                    table.peer_kib_per_second,
+                    kib,
+                    usual.peer.bytes_per_s,
+                ),
+            },
+            submitter: Rate {
+                entries_per_s: number(
+                    "submitter_entries_per_second",
+                    table.submitter_entries_per_second,
+                    1,
+                    usual.submitter.entries_per_s,
+                ),
+                bytes_per_s: number(
+                    "submitter_kib_per_second",
+                    table.submitter_kib_per_second,
+                    kib,
+                    usual.submitter.bytes_per_s,
+                ),
+            },
+        };
+        let least = limits::DISK_LOW_BYTES_MIN / mib;
+        if bounds.disk_low_bytes < limits::DISK_LOW_BYTES_MIN {
+            self.problem(
+                "limits.disk_low_mib",
+                both!(
+                    "至少 {least}:须容得下一个日志段和一次提交。",
+                    "is at least {least}: a journal segment and one commit have to fit."
+                ),
+            );
         }
+        let most = limits::STAGED_TOTAL_BYTES_MAX as u64 / mib;
+        if bounds.staged_bytes_max > limits::STAGED_TOTAL_BYTES_MAX {
+            self.problem(
+                "limits.staged_mib",
+                both!(
+                    "至多 {most}:全部通道的草稿合计不超过此数。",
+                    "is at most {most}: the drafts of all channels together hold no more."
+                ),
+            );
+        }
+        bounds
     }
 
     fn log(&mut self, table: file::LogTable) -> Log {

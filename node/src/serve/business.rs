@@ -18,6 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::letters;
+use super::submitters::Submitters;
 use crate::refused::to_status;
 
 /// Characters of a consumer's name.
@@ -32,7 +33,12 @@ const WAIT_MILLIS_MAX: u64 = 10 * 60 * 1000;
 const INBOX_QUEUE: usize = 64;
 
 /// The service.
-pub struct BusinessService(pub Gateway);
+pub struct BusinessService {
+    /// What answers.
+    pub gateway: Gateway,
+    /// Who submits how much.
+    pub submitters: Submitters,
+}
 
 /// A refusal of what a caller wrote.
 pub(super) fn invalid(what: impl Into<String>) -> Status {
@@ -154,6 +160,7 @@ pub fn case_view(entry: CaseEntry) -> pb::CaseView {
 #[tonic::async_trait]
 impl Business for BusinessService {
     async fn submit(&self, request: Request<pb::SubmitRequest>) -> Result<Response<pb::SubmitReply>, Status> {
+        self.submitters.admit(&request, request.get_ref().payload.len())?;
         let request = request.into_inner();
         if request.idempotency_key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
             return Err(invalid(format!("idempotency_key: over {IDEMPOTENCY_KEY_BYTES_MAX} bytes")));
@@ -183,7 +190,7 @@ impl Business for BusinessService {
             expires: (request.expires_ms != 0).then_some(UnixMillis(request.expires_ms)),
             payload: request.payload,
         };
-        let outcome = self.0.submit(submission).await.map_err(|refusal| to_status(&refusal))?;
+        let outcome = self.gateway.submit(submission).await.map_err(|refusal| to_status(&refusal))?;
         Ok(Response::new(submitted(outcome)))
     }
 
@@ -191,7 +198,7 @@ impl Business for BusinessService {
 
     async fn inbox(&self, request: Request<pb::InboxRequest>) -> Result<Response<Self::InboxStream>, Status> {
         let name = consumer(&request.get_ref().consumer)?.to_owned();
-        let gateway = self.0.clone();
+        let gateway = self.gateway.clone();
         let (sender, receiver) = tokio::sync::mpsc::channel(INBOX_QUEUE);
         tokio::spawn(async move {
             let mut read = HashMap::new();
@@ -245,7 +252,7 @@ impl Business for BusinessService {
         let request = request.into_inner();
         let from = node(&request.from, "from")?;
         let next = LogPosition { epoch: request.epoch, index: request.next };
-        self.0
+        self.gateway
             .acknowledge(consumer(&request.consumer)?, from, next)
             .await
             .map_err(|refusal| to_status(&refusal))?;
@@ -260,13 +267,14 @@ impl Business for BusinessService {
         let to = node(&request.to, "to")?;
         let id = message_id(&request.message_id, "message_id")?;
         let timeout = Duration::from_millis(request.timeout_ms.min(WAIT_MILLIS_MAX));
-        let state = self.0.wait_receipt(to, id, timeout).await.map_err(|refusal| to_status(&refusal))?;
+        let state =
+            self.gateway.wait_receipt(to, id, timeout).await.map_err(|refusal| to_status(&refusal))?;
         Ok(Response::new(message_state(state)))
     }
 
     async fn show_case(&self, request: Request<pb::CaseRequest>) -> Result<Response<pb::CaseView>, Status> {
         let id = case_id(&request.get_ref().case_id)?;
-        let gateway = self.0.clone();
+        let gateway = self.gateway.clone();
         let entry = blocking(move || {
             gateway.case(&id)?.ok_or_else(|| Refusal::new(RefusalCode::CaseUnknown, id.as_str()))
         })
@@ -289,7 +297,7 @@ impl Business for BusinessService {
             let known: Vec<_> = CaseState::ALL.iter().map(|state| state.name()).collect();
             return Err(invalid(format!("state: {wanted} is none of {}, refused", known.join(", "))));
         }
-        let gateway = self.0.clone();
+        let gateway = self.gateway.clone();
         let cases = blocking(move || {
             let mut cases = Vec::new();
             loop {
@@ -317,8 +325,9 @@ impl Business for BusinessService {
         &self,
         request: Request<pb::PutLicenceRequest>,
     ) -> Result<Response<pb::PutLicenceReply>, Status> {
+        self.submitters.admit(&request, request.get_ref().licence.len())?;
         let licence = request.into_inner().licence;
-        self.0.put_licence(licence).await.map_err(|refusal| to_status(&refusal))?;
+        self.gateway.put_licence(licence).await.map_err(|refusal| to_status(&refusal))?;
         Ok(Response::new(pb::PutLicenceReply {}))
     }
 
@@ -326,6 +335,7 @@ impl Business for BusinessService {
         &self,
         request: Request<pb::PublishDocumentRequest>,
     ) -> Result<Response<pb::SubmitReply>, Status> {
+        self.submitters.admit(&request, request.get_ref().payload.len())?;
         let request = request.into_inner();
         let kind = match request.r#type.as_str() {
             "standard" => Kind::StandardPublish,
@@ -336,7 +346,7 @@ impl Business for BusinessService {
         let alias = (!request.idempotency_key.is_empty()).then_some(request.idempotency_key);
         let to = node(&request.to, "to")?;
         let outcome = self
-            .0
+            .gateway
             .publish_document(to, kind, request.payload, alias)
             .await
             .map_err(|refusal| to_status(&refusal))?;
@@ -348,7 +358,7 @@ impl Business for BusinessService {
         _request: Request<pb::ListDocumentsRequest>,
     ) -> Result<Response<pb::ListDocumentsReply>, Status> {
         let documents = self
-            .0
+            .gateway
             .documents()
             .into_iter()
             .map(|document| pb::DocumentView {
@@ -369,27 +379,29 @@ impl Business for BusinessService {
         &self,
         request: Request<pb::ListLettersRequest>,
     ) -> Result<Response<pb::ListLettersReply>, Status> {
-        letters::list(&self.0, request.into_inner()).await.map(Response::new)
+        letters::list(&self.gateway, request.into_inner()).await.map(Response::new)
     }
 
     async fn show_letter(
         &self,
         request: Request<pb::ShowLetterRequest>,
     ) -> Result<Response<pb::LetterView>, Status> {
-        letters::show(&self.0, request.into_inner()).await.map(Response::new)
+        letters::show(&self.gateway, request.into_inner()).await.map(Response::new)
     }
 
     async fn requeue_letter(
         &self,
         request: Request<pb::RequeueLetterRequest>,
     ) -> Result<Response<pb::LetterPlan>, Status> {
-        letters::requeue(&self.0, request.into_inner()).await.map(Response::new)
+        self.submitters.admit(&request, 0)?;
+        letters::requeue(&self.gateway, request.into_inner()).await.map(Response::new)
     }
 
     async fn discard_letter(
         &self,
         request: Request<pb::DiscardLetterRequest>,
     ) -> Result<Response<pb::LetterPlan>, Status> {
-        letters::discard(&self.0, request.into_inner()).await.map(Response::new)
+        self.submitters.admit(&request, request.get_ref().reason.len())?;
+        letters::discard(&self.gateway, request.into_inner()).await.map(Response::new)
     }
 }

@@ -74,6 +74,8 @@ impl Operator for OperatorService {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             channels,
             journal_position: snapshot.position.0,
+            disk: snapshot.disk.name().to_owned(),
+            disk_free_bytes: snapshot.disk_room,
         }))
     }
 
