@@ -97,8 +97,12 @@ pub const TRUST_POLL_MILLIS: u64 = 300;
 pub const HANDSHAKES_MAX: usize = 256;
 /// Milliseconds of the first pause before a peer is dialled again.
 pub const REDIAL_MILLIS_MIN: u64 = 100;
-/// Milliseconds of the longest pause.
+/// Milliseconds of the longest pause: a peer that is back is tried within them.
 pub const REDIAL_MILLIS_MAX: u64 = 5_000;
+/// Failures in a row after which the circuit to a peer opens: with the pauses before it, some seconds.
+pub const CIRCUIT_FAILURES_MAX: u32 = 5;
+/// Milliseconds that a link must have stood for its end to be no failure of the way to the peer.
+pub const LINK_STOOD_MILLIS: u64 = 10_000;
 
 /// Answers that one link prepares at once: recoveries and totals, each of which reads a log.
 pub const LINK_TASKS_MAX: usize = 8;
@@ -128,4 +132,8 @@ const _: () = assert!(STAGED_BYTES_MAX <= STAGED_TOTAL_BYTES_MAX, "one channel f
 const _: () = assert!(DISK_LOW_BYTES >= DISK_LOW_BYTES_MIN, "the default may be configured");
 const _: () = assert!(BATCHES_IN_FLIGHT_MAX * BATCH_BYTES_MAX <= INTAKE_BYTES_MAX, "one link's credit fits");
 const _: () = assert!(SUBMITTING_BYTES_MAX >= 2 * BODY_BYTES_MAX, "the largest submission fits");
+const _: () = assert!(
+    REDIAL_MILLIS_MIN << CIRCUIT_FAILURES_MAX <= REDIAL_MILLIS_MAX,
+    "open means the longest pause soon"
+);
 const _: () = assert!(TRUST_POLL_MILLIS * 2 < 1000, "trust changes are seen within a second");

@@ -2,6 +2,7 @@
 //! arrived, and now go in; a decision comes out. The committer does what was decided.
 
 pub mod batch;
+pub mod circuit;
 pub mod inbound;
 pub mod letter;
 pub mod outbound;
