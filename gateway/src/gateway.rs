@@ -14,11 +14,11 @@ use crate::committer::{
 };
 use crate::document::{document_digest, pre_authentication_encoding};
 use crate::entry::{Header, payload};
-use crate::id::{CaseId, ChannelId, Digest, Kind, LogPosition, MessageId, NodeId};
+use crate::id::{CaseId, ChannelId, Digest, Kind, LogId, LogPosition, MessageId, NodeId};
 use crate::keybook::{KeyBook, SigningKey};
 use crate::limits::{
-    BODY_BYTES_MAX, DISK_LOOK_LOW_MILLIS, DISK_LOOK_MILLIS, INBOX_BUFFER_MAX, RETRY_QUEUE_MILLIS,
-    SUBMITTING_BYTES_MAX,
+    BODY_BYTES_MAX, DISK_LOOK_LOW_MILLIS, DISK_LOOK_MILLIS, INBOX_PAGE_BYTES_MAX, INBOX_PAGE_ENTRIES_MAX,
+    RETRY_QUEUE_MILLIS, SUBMITTING_BYTES_MAX,
 };
 use crate::link::{Links, LinksParts};
 use crate::overload::Bounds;
@@ -39,7 +39,7 @@ use bytes::Bytes;
 use certs::TrustStore;
 use prost::Message as _;
 use proto::store::v1 as stored;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
@@ -172,6 +172,22 @@ pub struct InboxEntry {
     pub verdict: Option<String>,
     /// The payload; absent: erased, or dropped because it was not the one committed to.
     pub payload: Option<Bytes>,
+}
+
+/// How far one conversation with a consumer has read. Begins at the consumer's cursors.
+#[derive(Debug)]
+pub struct InboxReading {
+    consumer: String,
+    next: BTreeMap<NodeId, LogPosition>,
+    /// The channel that was served last.
+    last: Option<NodeId>,
+}
+
+impl InboxReading {
+    /// Nothing is read yet.
+    pub fn of(consumer: &str) -> Self {
+        Self { consumer: consumer.to_owned(), next: BTreeMap::new(), last: None }
+    }
 }
 
 /// A case with its number.
@@ -425,36 +441,46 @@ impl Gateway {
         Ok(LogPosition { epoch: row.epoch, index: row.next })
     }
 
-    /// The next entries for a consumer, in channel order; waits until there are some. `read` holds the
-    /// place up to which each channel was read in this conversation, and is moved on.
+    /// The next entries for a consumer, in channel order; waits until there are some. A page is of one
+    /// channel, and channels take turns: a flood in one delays nothing of another by more than a page.
     ///
     /// # Errors
     /// When the store cannot be read, or the node stops.
-    pub async fn next_inbox(
-        &self,
-        consumer: &str,
-        read: &mut HashMap<NodeId, LogPosition>,
-    ) -> Result<Vec<InboxEntry>, Refusal> {
+    pub async fn next_inbox(&self, reading: &mut InboxReading) -> Result<Vec<InboxEntry>, Refusal> {
         let mut progress = self.0.progress.clone();
         loop {
             progress.borrow_and_update();
-            let logs: Vec<LogSnapshot> = self.snapshot().inbound.values().cloned().collect();
-            for log in logs {
-                let from = log.log.channel.from;
-                let next = match read.get(&from) {
+            let logs: Vec<(NodeId, LogId, u64)> = {
+                let snapshot = self.snapshot();
+                // Whoever was served last comes last.
+                let later =
+                    snapshot.inbound.iter().filter(|(from, _)| reading.last.is_none_or(|last| **from > last));
+                let earlier = snapshot
+                    .inbound
+                    .iter()
+                    .filter(|(from, _)| reading.last.is_some_and(|last| **from <= last));
+                later.chain(earlier).map(|(from, log)| (*from, log.log, log.size)).collect()
+            };
+            for (from, log, size) in logs {
+                let next = match reading.next.get(&from) {
                     Some(next) => *next,
-                    None => self.cursor(consumer, from)?,
+                    None => {
+                        let cursor = self.cursor(&reading.consumer, from)?;
+                        reading.next.insert(from, cursor);
+                        cursor
+                    }
                 };
-                if next.index >= log.size {
+                if next.index >= size {
                     continue;
                 }
                 let gateway = self.clone();
-                let entries = tokio::task::spawn_blocking(move || gateway.entries_from(&log, next))
+                let entries = tokio::task::spawn_blocking(move || gateway.entries_from(log, next))
                     .await
                     .unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))?;
                 if let Some(last) = entries.last() {
                     let place = LogPosition { index: last.position.index + 1, ..last.position };
-                    read.insert(from, place);
+                    reading.next.insert(from, place);
+                    reading.last = Some(from);
                     return Ok(entries);
                 }
             }
@@ -462,20 +488,26 @@ impl Gateway {
         }
     }
 
-    fn entries_from(&self, log: &LogSnapshot, next: LogPosition) -> Result<Vec<InboxEntry>, Refusal> {
-        let batch = self.0.archive.batch(log.log, next.index).map_err(Self::damaged)?;
+    /// One page of an inbound log. Payloads are copied: a slice would keep its whole frame in memory for as
+    /// long as the slowest consumer takes.
+    fn entries_from(&self, log: LogId, next: LogPosition) -> Result<Vec<InboxEntry>, Refusal> {
+        let batch = self.0.archive.batch(log, next.index).map_err(Self::damaged)?;
         let Some(batch) = batch else { return Ok(Vec::new()) };
-        let entries = batch.entries.into_iter().zip(batch.verdicts).take(INBOX_BUFFER_MAX);
-        Ok(entries
-            .enumerate()
-            .map(|(place, (raw, verdict))| InboxEntry {
-                from: log.log.channel.from,
-                position: LogPosition { epoch: log.log.epoch, index: batch.first + place as u64 },
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        for (place, (raw, verdict)) in batch.entries.into_iter().zip(batch.verdicts).enumerate() {
+            bytes += raw.body.as_ref().map_or(0, Bytes::len);
+            if !page.is_empty() && (bytes > INBOX_PAGE_BYTES_MAX || page.len() >= INBOX_PAGE_ENTRIES_MAX) {
+                break;
+            }
+            page.push(InboxEntry {
+                from: log.channel.from,
+                position: LogPosition { epoch: log.epoch, index: batch.first + place as u64 },
                 header: Header::parse(&raw.header).ok(),
                 verdict: (!verdict.is_empty()).then_some(verdict),
-                payload: raw.body.as_ref().and_then(payload),
-            })
-            .collect())
+                payload: raw.body.as_ref().and_then(payload).map(|payload| Bytes::copy_from_slice(&payload)),
+            });
+        }
+        Ok(page)
     }
 
     /// Moves a consumer's cursor: everything below `next` was acted on.
@@ -566,7 +598,7 @@ impl Gateway {
     ) -> Result<Option<(LogPosition, Header, Option<Bytes>)>, Refusal> {
         let row = self.0.archive.message(channel, id).map_err(Self::damaged)?;
         let Some(row) = row.filter(|row| !row.dropped) else { return Ok(None) };
-        let log = crate::id::LogId { channel, epoch: row.epoch };
+        let log = LogId { channel, epoch: row.epoch };
         let batch = self.0.archive.batch(log, row.index).map_err(Self::damaged)?;
         let raw = batch.and_then(|batch| batch.entries.into_iter().next());
         Ok(raw.and_then(|raw| {

@@ -120,8 +120,16 @@ pub const NAME_BYTES_MAX: usize = 256;
 /// Materials in one case.
 pub const MATERIALS_MAX: usize = 200;
 
-/// Inbox entries that wait for one slow consumer in memory; the rest wait on disk.
-pub const INBOX_BUFFER_MAX: usize = 64;
+/// Entries of one page of an inbox.
+pub const INBOX_PAGE_ENTRIES_MAX: usize = 1024;
+/// Payload bytes of one page of an inbox; a larger entry is a page of its own. A batch is read again for
+/// each of its pages, so a page is no small part of a batch.
+pub const INBOX_PAGE_BYTES_MAX: usize = 512 * 1024;
+/// Pages that wait for one slow consumer in memory, besides the one that it is being sent; the rest of
+/// the log waits on disk.
+pub const INBOX_PAGES_WAITING_MAX: usize = 1;
+/// Bytes of the frames that are kept decoded for readers of logs. The last one read is kept anyway.
+pub const FRAMES_KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 const _: () = assert!(HEADER_BYTES_MAX + BODY_BYTES_MAX <= BATCH_BYTES_MAX, "the largest entry fits a batch");
 const _: () = assert!(FRAME_BYTES_MAX < 4 * 1024 * 1024, "a frame fits tonic's default decode limit");

@@ -143,6 +143,14 @@ impl City {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
+    /// KiB of the process's memory that are resident.
+    pub fn resident_kib(&self) -> u64 {
+        let id = self.child.as_ref().expect("the node runs").id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("/proc is mounted");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a resident size");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+    }
+
     /// A connection of a business system and operator.
     pub async fn desk(&self) -> Desk {
         let socket = self.home.join("node.sock");

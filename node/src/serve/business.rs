@@ -1,7 +1,6 @@
 //! What business systems may ask: the gRPC face of the gateway's facade. Parses once, calls, and maps
 //! back; decides nothing.
 
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -14,9 +13,9 @@ use gateway::service::case::CaseState;
 use gateway::time::UnixMillis;
 use proto::local::v1 as pb;
 use proto::local::v1::business_server::Business;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::inbox;
 use super::letters;
 use super::submitters::Submitters;
 use crate::refused::to_status;
@@ -29,8 +28,6 @@ const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 const CASES_PAGE_MAX: usize = 1000;
 /// Milliseconds that a caller may wait for a receipt in one call.
 const WAIT_MILLIS_MAX: u64 = 10 * 60 * 1000;
-/// Entries that wait for one consumer in memory.
-const INBOX_QUEUE: usize = 64;
 
 /// The service.
 pub struct BusinessService {
@@ -197,52 +194,8 @@ impl Business for BusinessService {
     type InboxStream = Pin<Box<dyn tokio_stream::Stream<Item = Result<pb::InboxEntry, Status>> + Send>>;
 
     async fn inbox(&self, request: Request<pb::InboxRequest>) -> Result<Response<Self::InboxStream>, Status> {
-        let name = consumer(&request.get_ref().consumer)?.to_owned();
-        let gateway = self.gateway.clone();
-        let (sender, receiver) = tokio::sync::mpsc::channel(INBOX_QUEUE);
-        tokio::spawn(async move {
-            let mut read = HashMap::new();
-            loop {
-                let next = tokio::select! {
-                    () = sender.closed() => return,
-                    next = gateway.next_inbox(&name, &mut read) => next,
-                };
-                let entries = match next {
-                    Ok(entries) => entries,
-                    Err(refusal) => {
-                        let _ = sender.send(Err(to_status(&refusal))).await;
-                        return;
-                    }
-                };
-                for entry in entries {
-                    let header = entry.header;
-                    let reply = header.as_ref().and_then(|header| header.in_reply_to);
-                    let message = pb::InboxEntry {
-                        from: entry.from.to_string(),
-                        epoch: entry.position.epoch,
-                        index: entry.position.index,
-                        message_id: header
-                            .as_ref()
-                            .map_or_else(Vec::new, |header| header.message_id.0.to_vec())
-                            .into(),
-                        kind: header.as_ref().map_or_else(String::new, |header| header.kind.clone()),
-                        case_id: header
-                            .as_ref()
-                            .and_then(|header| header.case_id.as_ref())
-                            .map_or_else(String::new, |id| id.as_str().to_owned()),
-                        in_reply_to: reply.map_or_else(Vec::new, |id| id.0.to_vec()).into(),
-                        verdict: entry.verdict.unwrap_or_default(),
-                        created_ms: header.as_ref().map_or(0, |header| header.created.0),
-                        erased: entry.payload.is_none(),
-                        payload: entry.payload.unwrap_or_default(),
-                    };
-                    if sender.send(Ok(message)).await.is_err() {
-                        return;
-                    }
-                }
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+        let entries = inbox::entries(self.gateway.clone(), consumer(&request.get_ref().consumer)?);
+        Ok(Response::new(Box::pin(entries)))
     }
 
     async fn acknowledge(

@@ -3,7 +3,8 @@
 //! stops them in order.
 
 pub mod business;
-pub mod letters;
+mod inbox;
+mod letters;
 pub mod operator;
 pub mod socket;
 pub mod submitters;
