@@ -75,7 +75,11 @@ impl Intake {
             };
             match taken {
                 Ok(()) => self.paid = true,
-                Err(wait) => tokio::time::sleep(Duration::from_millis(wait)).await,
+                Err(wait) => {
+                    tracing::debug!(peer = %self.peer, entries, bytes, wait_ms = wait,
+                        "a partner is over its quota: its batch waits");
+                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                }
             }
         }
         self.paid = false;
