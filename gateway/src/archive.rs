@@ -4,6 +4,7 @@
 use crate::committer::rows::{self, Place};
 use crate::entry::RawEntry;
 use crate::id::{ChannelId, LogId, MessageId};
+use crate::limits::FRAMES_KEPT_BYTES_MAX;
 use crate::log::tree::{MissingNode, Nodes, TILE_HEIGHT, TILE_NODES, subtree_root};
 use crate::store::index::prefix_end;
 use crate::store::{Direction, Index, IndexError, JournalError, JournalReader, Locator, Table};
@@ -47,6 +48,8 @@ pub struct StoredBatch {
 }
 
 struct DecodedCommit {
+    /// Bytes of its frame.
+    bytes: usize,
     commit: Commit,
     bodies: Vec<Option<Bytes>>,
 }
@@ -87,12 +90,17 @@ impl Archive {
             return Ok(commit);
         }
         let frame = self.journal.read(locator)?;
+        let bodies: usize = frame.bodies.iter().flatten().map(Bytes::len).sum();
+        let bytes = frame.meta.len() + bodies;
         let commit =
             Commit::decode(frame.meta).map_err(|_| ArchiveError::Mismatch("a frame is no commit"))?;
-        let decoded = Arc::new(DecodedCommit { commit, bodies: frame.bodies });
+        let decoded = Arc::new(DecodedCommit { bytes, commit, bodies: frame.bodies });
         let mut recent = self.recent.lock().expect("no holder of the cache panics");
         recent.push_back((locator, Arc::clone(&decoded)));
-        if recent.len() > COMMITS_KEPT {
+        let held = |recent: &VecDeque<(Locator, Arc<DecodedCommit>)>| {
+            recent.iter().map(|(_, commit)| commit.bytes).sum::<usize>()
+        };
+        while recent.len() > COMMITS_KEPT || recent.len() > 1 && held(&recent) > FRAMES_KEPT_BYTES_MAX {
             recent.pop_front();
         }
         Ok(decoded)

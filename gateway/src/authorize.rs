@@ -211,6 +211,15 @@ fn decide(books: &dyn Books, candidate: &Candidate<'_>, now: UnixMillis) -> Resu
     basics(candidate, now)?;
     match candidate.payload {
         Payload::KeyAnnounce(_) | Payload::Epoch(_) => Ok(Effect::None),
+        Payload::Cancellation(_) => {
+            if candidate.in_reply_to.is_none() {
+                return Err(Refusal::new(
+                    RefusalCode::MalformedPayload,
+                    "in_reply_to: a cancellation names an entry",
+                ));
+            }
+            Ok(Effect::None)
+        }
         Payload::Refusal(notice) => {
             Ok(Effect::Refused { entry: candidate.in_reply_to, code: notice.code.clone() })
         }

@@ -1,6 +1,10 @@
 //! The node as its local users see it: submit, read the inbox, look at cases and channels, export
 //! proofs, reconcile. Opens the store and the committer; `transport` connects it to partners.
 
+mod letters;
+
+pub use letters::{Letter, LetterContent, LetterPage, LetterPlan, LetterQuery};
+
 use crate::archive::{Archive, ArchiveError};
 use crate::clock::{Clock, Randomness};
 use crate::committer::ledger::{Documents, read_case};
@@ -10,10 +14,15 @@ use crate::committer::{
 };
 use crate::document::{document_digest, pre_authentication_encoding};
 use crate::entry::{Header, payload};
-use crate::id::{CaseId, ChannelId, Digest, Kind, LogPosition, MessageId, NodeId};
+use crate::id::{CaseId, ChannelId, Digest, Kind, LogId, LogPosition, MessageId, NodeId};
 use crate::keybook::{KeyBook, SigningKey};
-use crate::limits::INBOX_BUFFER_MAX;
+use crate::limits::{
+    BATCH_BYTES_MAX, BODY_BYTES_MAX, DISK_LOOK_LOW_MILLIS, DISK_LOOK_MILLIS, INBOX_PAGE_BYTES_MAX,
+    INBOX_PAGE_ENTRIES_MAX, RETRY_QUEUE_MILLIS, SUBMITTING_BYTES_MAX,
+};
 use crate::link::{Links, LinksParts};
+use crate::overload::Bounds;
+use crate::overload::disk::DiskState;
 use crate::proof;
 use crate::reconcile::{self, plan::Comparison};
 use crate::refusal::{Refusal, RefusalCode};
@@ -30,12 +39,12 @@ use bytes::Bytes;
 use certs::TrustStore;
 use prost::Message as _;
 use proto::store::v1 as stored;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 /// What a node is opened with.
 pub struct Settings {
@@ -55,6 +64,8 @@ pub struct Settings {
     pub clock: Arc<dyn Clock>,
     /// Chance.
     pub randomness: Arc<dyn Randomness>,
+    /// What an operator may set of this node's limits.
+    pub bounds: Bounds,
 }
 
 /// Why a node did not start.
@@ -128,10 +139,28 @@ struct Inner {
     snapshot: Arc<RwLock<Snapshot>>,
     progress: watch::Receiver<u64>,
     links: Arc<Links>,
+    bounds: Bounds,
+    /// Payload bytes that may still be submitted before something was answered.
+    submitting: Arc<Semaphore>,
 }
 
-/// The fates of several submissions, in their order, once those that were taken are durable.
-pub type Outcomes = oneshot::Receiver<Result<Vec<Result<Submitted, Refusal>>, Refusal>>;
+/// The fates of several submissions that the committer was given. Their bytes count as waiting until this
+/// is gone.
+#[derive(Debug)]
+pub struct Outcomes {
+    answer: oneshot::Receiver<Result<Vec<Result<Submitted, Refusal>>, Refusal>>,
+    _held: OwnedSemaphorePermit,
+}
+
+impl Outcomes {
+    /// By position, once those that were taken are durable.
+    ///
+    /// # Errors
+    /// When the commit failed; whether any stands is said by the code.
+    pub async fn decided(self) -> Result<Vec<Result<Submitted, Refusal>>, Refusal> {
+        self.answer.await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))
+    }
+}
 
 /// A running node's core. Cheap to clone.
 #[derive(Clone)]
@@ -161,6 +190,22 @@ pub struct InboxEntry {
     pub verdict: Option<String>,
     /// The payload; absent: erased, or dropped because it was not the one committed to.
     pub payload: Option<Bytes>,
+}
+
+/// How far one conversation with a consumer has read. Begins at the consumer's cursors.
+#[derive(Debug)]
+pub struct InboxReading {
+    consumer: String,
+    next: BTreeMap<NodeId, LogPosition>,
+    /// The channel that was served last.
+    last: Option<NodeId>,
+}
+
+impl InboxReading {
+    /// Nothing is read yet.
+    pub fn of(consumer: &str) -> Self {
+        Self { consumer: consumer.to_owned(), next: BTreeMap::new(), last: None }
+    }
 }
 
 /// A case with its number.
@@ -216,6 +261,7 @@ impl Gateway {
             clock: Arc::clone(&settings.clock),
             randomness: Arc::clone(&settings.randomness),
             alias_key,
+            bounds: settings.bounds,
         };
         let (core, frames) = Core::open(settings.node, settings.peers, ports, replayed)?;
         report.replayed = frames;
@@ -253,6 +299,7 @@ impl Gateway {
             older_chains,
             clock: Arc::clone(&settings.clock),
             randomness: settings.randomness,
+            peer_rate: settings.bounds.peer,
         }));
         let inner = Inner {
             me: settings.node,
@@ -267,6 +314,8 @@ impl Gateway {
             snapshot,
             progress,
             links,
+            bounds: settings.bounds,
+            submitting: Arc::new(Semaphore::new(SUBMITTING_BYTES_MAX)),
         };
         Ok((Self(Arc::new(inner)), report, stopped))
     }
@@ -299,6 +348,13 @@ impl Gateway {
     /// # Errors
     /// Why it was not taken; nothing was kept then.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, Refusal> {
+        let bytes = submission.payload.len();
+        if bytes > BODY_BYTES_MAX {
+            return Err(Refusal::new(RefusalCode::TooLarge, format!("bytes={bytes}")));
+        }
+        let _held = self.0.submitting.try_acquire_many(bytes as u32).map_err(|_| {
+            Refusal::retry_after(RefusalCode::Overloaded, RETRY_QUEUE_MILLIS, "submissions wait")
+        })?;
         self.0.committer.ask(|reply| Command::Submit { submission, reply }).await
     }
 
@@ -307,9 +363,16 @@ impl Gateway {
     /// # Errors
     /// When the committer does not take them at all; nothing was kept then.
     pub fn submit_many(&self, submissions: Vec<Submission>) -> Result<Outcomes, Refusal> {
+        let bytes: usize = submissions.iter().map(|submission| submission.payload.len()).sum();
+        if bytes > BATCH_BYTES_MAX {
+            return Err(Refusal::new(RefusalCode::TooLarge, format!("bytes={bytes}")));
+        }
+        let held = Arc::clone(&self.0.submitting).try_acquire_many_owned(bytes as u32).map_err(|_| {
+            Refusal::retry_after(RefusalCode::Overloaded, RETRY_QUEUE_MILLIS, "submissions wait")
+        })?;
         let (reply, answer) = oneshot::channel();
         self.0.committer.offer(Command::SubmitMany { submissions, reply })?;
-        Ok(answer)
+        Ok(Outcomes { answer, _held: held })
     }
 
     /// Changes with every commit and every receipt.
@@ -324,6 +387,19 @@ impl Gateway {
         let checkpoint = note.checkpoint();
         let position = LogPosition { epoch: checkpoint.log.epoch, index: checkpoint.size };
         Some((position, UnixMillis(note.cosignature_seconds()? * 1000)))
+    }
+
+    /// Looks at the disk until the node stops: a disk that filled up is noticed without any commit, and
+    /// so is space that was freed.
+    pub async fn watch_disk(&self) {
+        loop {
+            let has_room = self.snapshot().disk == DiskState::Normal;
+            let pause = if has_room { DISK_LOOK_MILLIS } else { DISK_LOOK_LOW_MILLIS };
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            if self.0.committer.ask_patiently(|reply| Command::Look { reply }).await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Waits for everything submitted and makes the index durable: for an orderly stop.
@@ -414,36 +490,46 @@ impl Gateway {
         Ok(LogPosition { epoch: row.epoch, index: row.next })
     }
 
-    /// The next entries for a consumer, in channel order; waits until there are some. `read` holds the
-    /// place up to which each channel was read in this conversation, and is moved on.
+    /// The next entries for a consumer, in channel order; waits until there are some. A page is of one
+    /// channel, and channels take turns: a flood in one delays nothing of another by more than a page.
     ///
     /// # Errors
     /// When the store cannot be read, or the node stops.
-    pub async fn next_inbox(
-        &self,
-        consumer: &str,
-        read: &mut HashMap<NodeId, LogPosition>,
-    ) -> Result<Vec<InboxEntry>, Refusal> {
+    pub async fn next_inbox(&self, reading: &mut InboxReading) -> Result<Vec<InboxEntry>, Refusal> {
         let mut progress = self.0.progress.clone();
         loop {
             progress.borrow_and_update();
-            let logs: Vec<LogSnapshot> = self.snapshot().inbound.values().cloned().collect();
-            for log in logs {
-                let from = log.log.channel.from;
-                let next = match read.get(&from) {
+            let logs: Vec<(NodeId, LogId, u64)> = {
+                let snapshot = self.snapshot();
+                // Whoever was served last comes last.
+                let later =
+                    snapshot.inbound.iter().filter(|(from, _)| reading.last.is_none_or(|last| **from > last));
+                let earlier = snapshot
+                    .inbound
+                    .iter()
+                    .filter(|(from, _)| reading.last.is_some_and(|last| **from <= last));
+                later.chain(earlier).map(|(from, log)| (*from, log.log, log.size)).collect()
+            };
+            for (from, log, size) in logs {
+                let next = match reading.next.get(&from) {
                     Some(next) => *next,
-                    None => self.cursor(consumer, from)?,
+                    None => {
+                        let cursor = self.cursor(&reading.consumer, from)?;
+                        reading.next.insert(from, cursor);
+                        cursor
+                    }
                 };
-                if next.index >= log.size {
+                if next.index >= size {
                     continue;
                 }
                 let gateway = self.clone();
-                let entries = tokio::task::spawn_blocking(move || gateway.entries_from(&log, next))
+                let entries = tokio::task::spawn_blocking(move || gateway.entries_from(log, next))
                     .await
                     .unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))?;
                 if let Some(last) = entries.last() {
                     let place = LogPosition { index: last.position.index + 1, ..last.position };
-                    read.insert(from, place);
+                    reading.next.insert(from, place);
+                    reading.last = Some(from);
                     return Ok(entries);
                 }
             }
@@ -451,20 +537,26 @@ impl Gateway {
         }
     }
 
-    fn entries_from(&self, log: &LogSnapshot, next: LogPosition) -> Result<Vec<InboxEntry>, Refusal> {
-        let batch = self.0.archive.batch(log.log, next.index).map_err(Self::damaged)?;
+    /// One page of an inbound log. Payloads are copied: a slice would keep its whole frame in memory for as
+    /// long as the slowest consumer takes.
+    fn entries_from(&self, log: LogId, next: LogPosition) -> Result<Vec<InboxEntry>, Refusal> {
+        let batch = self.0.archive.batch(log, next.index).map_err(Self::damaged)?;
         let Some(batch) = batch else { return Ok(Vec::new()) };
-        let entries = batch.entries.into_iter().zip(batch.verdicts).take(INBOX_BUFFER_MAX);
-        Ok(entries
-            .enumerate()
-            .map(|(place, (raw, verdict))| InboxEntry {
-                from: log.log.channel.from,
-                position: LogPosition { epoch: log.log.epoch, index: batch.first + place as u64 },
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        for (place, (raw, verdict)) in batch.entries.into_iter().zip(batch.verdicts).enumerate() {
+            bytes += raw.body.as_ref().map_or(0, Bytes::len);
+            if !page.is_empty() && (bytes > INBOX_PAGE_BYTES_MAX || page.len() >= INBOX_PAGE_ENTRIES_MAX) {
+                break;
+            }
+            page.push(InboxEntry {
+                from: log.channel.from,
+                position: LogPosition { epoch: log.epoch, index: batch.first + place as u64 },
                 header: Header::parse(&raw.header).ok(),
                 verdict: (!verdict.is_empty()).then_some(verdict),
-                payload: raw.body.as_ref().and_then(payload),
-            })
-            .collect())
+                payload: raw.body.as_ref().and_then(payload).map(|payload| Bytes::copy_from_slice(&payload)),
+            });
+        }
+        Ok(page)
     }
 
     /// Moves a consumer's cursor: everything below `next` was acted on.
@@ -555,7 +647,7 @@ impl Gateway {
     ) -> Result<Option<(LogPosition, Header, Option<Bytes>)>, Refusal> {
         let row = self.0.archive.message(channel, id).map_err(Self::damaged)?;
         let Some(row) = row.filter(|row| !row.dropped) else { return Ok(None) };
-        let log = crate::id::LogId { channel, epoch: row.epoch };
+        let log = LogId { channel, epoch: row.epoch };
         let batch = self.0.archive.batch(log, row.index).map_err(Self::damaged)?;
         let raw = batch.and_then(|batch| batch.entries.into_iter().next());
         Ok(raw.and_then(|raw| {

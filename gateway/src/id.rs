@@ -346,6 +346,8 @@ pub enum Owner {
 kinds! {
     /// Answers an entry that was refused.
     Refusal = "refusal", Control;
+    /// Gives up an own entry that was refused or stays unanswered (作废).
+    Cancellation = "cancellation", Control;
     /// A signing certificate of the sender.
     KeyAnnounce = "key.announce", Control;
     /// Closes an epoch.
@@ -406,6 +408,17 @@ impl Kind {
     /// Control kinds need no agreement.
     pub fn is_control(self) -> bool {
         self.owner() == Owner::Control
+    }
+
+    /// Kinds that answer a question of the reverse channel: their in-reply-to names that question, and
+    /// nothing of their own channel.
+    pub fn is_answer(self) -> bool {
+        matches!(self, Self::Refusal | Self::LicenceAttest | Self::RecognitionDecide)
+    }
+
+    /// Kinds that speak about other entries and are never dead letters themselves.
+    pub fn is_bookkeeping(self) -> bool {
+        matches!(self, Self::Refusal | Self::Cancellation)
     }
 
     /// Kinds that are facts of a case's life.

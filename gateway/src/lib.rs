@@ -19,6 +19,7 @@ pub mod suite;
 // floor 3: rules
 pub mod authorize;
 pub mod channel;
+pub mod overload;
 pub mod service;
 
 // floor 4: ports

@@ -36,6 +36,51 @@ pub const SUBMIT_BATCH_MAX: usize = 1024;
 pub const SUBMIT_BATCHES_IN_FLIGHT_MAX: usize = 64;
 /// Drafts that one channel holds before contact.
 pub const STAGED_DRAFTS_MAX: usize = 100_000;
+/// Payload bytes of the drafts that one channel holds before contact, unless configured. They are in
+/// memory as well as on disk.
+pub const STAGED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Payload bytes of the drafts of all channels together: with 400 partners down at once a node still fits
+/// its machine.
+pub const STAGED_TOTAL_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Payload bytes of submissions that wait for their commit. Beyond it they are refused with a hint.
+pub const SUBMITTING_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Free bytes on the disk below which nothing new is taken, unless configured: a new segment, what is on
+/// its way, and days of receipts and cursors.
+pub const DISK_LOW_BYTES: u64 = 512 * 1024 * 1024;
+/// The least that may be configured: the next segment and one commit.
+pub const DISK_LOW_BYTES_MIN: u64 = SEGMENT_BYTES + COMMIT_BYTES_MAX as u64;
+/// Milliseconds between looks at a disk that has room; each commit looks besides.
+pub const DISK_LOOK_MILLIS: u64 = 5_000;
+/// Milliseconds between looks at a disk that is low: space that was freed is found within them.
+pub const DISK_LOOK_LOW_MILLIS: u64 = 500;
+
+/// Entries a second that one partner may send, unless configured: far above what one city has to say.
+pub const PEER_ENTRIES_PER_S: u64 = 100_000;
+/// Bytes a second that one partner may send, unless configured: two gigabit links.
+pub const PEER_BYTES_PER_S: u64 = 256 * 1024 * 1024;
+/// Submissions a second of one submitter, unless configured.
+pub const SUBMITTER_ENTRIES_PER_S: u64 = 100_000;
+/// Payload bytes a second of one submitter, unless configured.
+pub const SUBMITTER_BYTES_PER_S: u64 = 256 * 1024 * 1024;
+/// Submitters that have a quota of their own; more share one.
+pub const SUBMITTERS_MAX: usize = 1024;
+/// Header and body bytes of batches that all links together hold back (quota, low disk, recovery). A
+/// link that would hold more closes, and its peer sends again.
+pub const INTAKE_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Milliseconds after which to try again when a queue is full: some commits later.
+pub const RETRY_QUEUE_MILLIS: u64 = 200;
+/// Milliseconds after which to try again when the disk is low or a partner has long been away.
+pub const RETRY_SPACE_MILLIS: u64 = 5_000;
+
+/// Milliseconds without a receipt after which a message counts as overdue, unless configured: a partner
+/// that restarts or is cut off for lunch is no matter for people.
+pub const OVERDUE_MILLIS: u64 = 60 * 60 * 1000;
+/// Dead letters of one page: each may need a read of the journal.
+pub const LETTERS_PAGE_MAX: usize = 500;
+/// Rows and entries that one page looks at, letters or not, so that a page is bounded whatever it finds.
+pub const LETTERS_SCAN_MAX: usize = 4_000;
 
 /// Bytes of one journal segment.
 pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
@@ -56,8 +101,12 @@ pub const TRUST_POLL_MILLIS: u64 = 300;
 pub const HANDSHAKES_MAX: usize = 256;
 /// Milliseconds of the first pause before a peer is dialled again.
 pub const REDIAL_MILLIS_MIN: u64 = 100;
-/// Milliseconds of the longest pause.
+/// Milliseconds of the longest pause: a peer that is back is tried within them.
 pub const REDIAL_MILLIS_MAX: u64 = 5_000;
+/// Failures in a row after which the circuit to a peer opens: with the pauses before it, some seconds.
+pub const CIRCUIT_FAILURES_MAX: u32 = 5;
+/// Milliseconds that a link must have stood for its end to be no failure of the way to the peer.
+pub const LINK_STOOD_MILLIS: u64 = 10_000;
 
 /// Answers that one link prepares at once: recoveries and totals, each of which reads a log.
 pub const LINK_TASKS_MAX: usize = 8;
@@ -75,11 +124,28 @@ pub const NAME_BYTES_MAX: usize = 256;
 /// Materials in one case.
 pub const MATERIALS_MAX: usize = 200;
 
-/// Inbox entries that wait for one slow consumer in memory; the rest wait on disk.
-pub const INBOX_BUFFER_MAX: usize = 64;
+/// Entries of one page of an inbox.
+pub const INBOX_PAGE_ENTRIES_MAX: usize = 1024;
+/// Payload bytes of one page of an inbox; a larger entry is a page of its own. A batch is read again for
+/// each of its pages, so a page is no small part of a batch.
+pub const INBOX_PAGE_BYTES_MAX: usize = 512 * 1024;
+/// Pages that wait for one slow consumer in memory, besides the one that it is being sent; the rest of
+/// the log waits on disk.
+pub const INBOX_PAGES_WAITING_MAX: usize = 1;
+/// Bytes of the frames that are kept decoded for readers of logs. The last one read is kept anyway.
+pub const FRAMES_KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 const _: () = assert!(HEADER_BYTES_MAX + BODY_BYTES_MAX <= BATCH_BYTES_MAX, "the largest entry fits a batch");
 const _: () = assert!(FRAME_BYTES_MAX < 4 * 1024 * 1024, "a frame fits tonic's default decode limit");
 const _: () = assert!(COMMIT_BYTES_MAX as u64 * 2 <= SEGMENT_BYTES, "a commit fits a segment");
 const _: () = assert!(BATCH_BYTES_MAX * 4 <= COMMIT_BYTES_MAX, "a batch each way fits a commit");
+const _: () = assert!(LETTERS_PAGE_MAX <= LETTERS_SCAN_MAX, "a page of letters can be filled");
+const _: () = assert!(STAGED_BYTES_MAX <= STAGED_TOTAL_BYTES_MAX, "one channel fits all");
+const _: () = assert!(DISK_LOW_BYTES >= DISK_LOW_BYTES_MIN, "the default may be configured");
+const _: () = assert!(BATCHES_IN_FLIGHT_MAX * BATCH_BYTES_MAX <= INTAKE_BYTES_MAX, "one link's credit fits");
+const _: () = assert!(SUBMITTING_BYTES_MAX >= 2 * BODY_BYTES_MAX, "the largest submission fits");
+const _: () = assert!(
+    REDIAL_MILLIS_MIN << CIRCUIT_FAILURES_MAX <= REDIAL_MILLIS_MAX,
+    "open means the longest pause soon"
+);
 const _: () = assert!(TRUST_POLL_MILLIS * 2 < 1000, "trust changes are seen within a second");

@@ -4,6 +4,7 @@
 //! Codes are part of the contract: they are journalled, sent to partners and read by programs. A code
 //! is never renamed and never given another meaning.
 
+use crate::limits::{RETRY_QUEUE_MILLIS, RETRY_SPACE_MILLIS};
 use std::fmt;
 
 /// Whose fault a refusal is, so that the right person mends it.
@@ -305,10 +306,30 @@ refusals! {
         "所附报文体与报文头的摘要不符:报文体已被改动。",
         "The body does not match the digest in the header: the body was altered.";
 
+    // -- dead letters
+    LetterOverdue = "letter.overdue", Unknown, Unavailable,
+        "超过规定时间仍无对方回执;投递会自动继续,请用 tongban status 查看连接,必要时联系对方。",
+        "No receipt has come within the time set; delivery goes on by itself, look at the link with `tongban status` and call the partner if need be.";
+    LetterNone = "letter.none", Operator, NotFound,
+        "此报文不是死信:未被拒、未过期、未逾期,或本节点没有此报文。",
+        "This message is no dead letter: it was not refused, has not expired, is not overdue, or is not known here.";
+    LetterSettled = "letter.settled", Operator, FailedPrecondition,
+        "此死信已重投或已作废,不能再次处理。",
+        "This dead letter was requeued or discarded before; it cannot be settled again.";
+    LetterBodyGone = "letter.body_gone", Operator, FailedPrecondition,
+        "此报文的报文体已不在本节点,无法重投;请由业务系统重新提交。",
+        "The body of this message is not here any more and cannot be sent again; have the business system submit it anew.";
+
     // -- this node
     Overloaded = "node.overloaded", Ours, ResourceExhausted,
         "节点繁忙,未收下此请求;请稍候重试。",
         "The node is busy and did not take the request; try again shortly.";
+    Quota = "node.quota", Operator, ResourceExhausted,
+        "提交方超出配额,未收下此请求;请按提示的时间稍后以原编号重试,或请运维调整 limits。",
+        "The submitter is over its quota and the request was not taken; try again after the time named, under the same id, or have the operator change the limits.";
+    StagingFull = "node.staging_full", Unknown, ResourceExhausted,
+        "等待联系对方的草稿已达上限,未收下此请求;请查对方连接,稍后重试。",
+        "The drafts that wait for contact with the partner are at their limit and the request was not taken; look at the link, try again later.";
     StoreUnknown = "store.outcome_unknown", Unknown, Unavailable,
         "磁盘写入结果未知,节点将停止并重读日志;请重启后以原编号重试。",
         "The outcome of a disk write is unknown, the node stops to re-read its journal; retry with the same id after the restart.";
@@ -346,6 +367,24 @@ impl Refusal {
     /// A refusal with its detail.
     pub fn new(code: RefusalCode, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into() }
+    }
+
+    /// A refusal that ends by waiting, with the time in its detail (`retry_after_ms=…`).
+    pub fn retry_after(code: RefusalCode, millis: u64, detail: &str) -> Self {
+        let gap = if detail.is_empty() { "" } else { " " };
+        Self::new(code, format!("retry_after_ms={millis}{gap}{detail}"))
+    }
+
+    /// Milliseconds after which the same request may be tried again; nothing when waiting does not help.
+    pub fn retry_after_millis(&self) -> Option<u64> {
+        let usual = match self.code {
+            RefusalCode::Overloaded | RefusalCode::Quota => RETRY_QUEUE_MILLIS,
+            RefusalCode::StoreFull | RefusalCode::StagingFull => RETRY_SPACE_MILLIS,
+            _ => return None,
+        };
+        let stated = self.detail.strip_prefix("retry_after_ms=");
+        let stated = stated.and_then(|rest| rest.split(' ').next()?.parse().ok());
+        Some(stated.unwrap_or(usual))
     }
 
     /// The message in one language, detail included.
@@ -386,5 +425,17 @@ mod tests {
             assert_eq!(RefusalCode::with_code(code.code()), Some(*code));
             assert!(code.zh().ends_with('。') && code.en().ends_with('.'), "{code} speaks in sentences");
         }
+    }
+
+    #[test]
+    fn only_what_waiting_helps_against_has_a_time_to_wait() {
+        let quota = Refusal::retry_after(RefusalCode::Quota, 350, "submitter=window");
+        assert_eq!(quota.retry_after_millis(), Some(350));
+        assert_eq!(quota.detail, "retry_after_ms=350 submitter=window");
+        assert!(quota.message(true).contains("retry_after_ms=350"));
+        assert_eq!(Refusal::from(RefusalCode::Overloaded).retry_after_millis(), Some(RETRY_QUEUE_MILLIS));
+        assert_eq!(Refusal::from(RefusalCode::StoreFull).retry_after_millis(), Some(RETRY_SPACE_MILLIS));
+        assert_eq!(Refusal::from(RefusalCode::CaseTooManyFacts).retry_after_millis(), None);
+        assert_eq!(Refusal::from(RefusalCode::CaseExists).retry_after_millis(), None);
     }
 }

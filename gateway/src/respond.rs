@@ -6,7 +6,7 @@
 //! again and the answer is the same message. The rules are `service`'s; nothing is decided here.
 
 use crate::committer::Submission;
-use crate::gateway::{Gateway, InboxEntry};
+use crate::gateway::{Gateway, InboxEntry, InboxReading};
 use crate::id::{CaseId, ChannelId, Digest, Kind, LogPosition, MessageId, NodeId};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::service::agreement::AgreementRecord;
@@ -37,9 +37,9 @@ const RETRY_MILLIS: u64 = 200;
 /// Answers until the node stops.
 pub async fn run(gateway: Gateway) {
     let mut responder = Responder { gateway, used: HashMap::new() };
-    let mut read = HashMap::new();
+    let mut reading = InboxReading::of(CONSUMER);
     loop {
-        let entries = match responder.gateway.next_inbox(CONSUMER, &mut read).await {
+        let entries = match responder.gateway.next_inbox(&mut reading).await {
             Ok(entries) => entries,
             Err(refusal) if refusal.code == RefusalCode::StoreUnknown => return,
             Err(refusal) => {
@@ -53,7 +53,10 @@ pub async fn run(gateway: Gateway) {
                 match refusal.code {
                     RefusalCode::StoreUnknown => return,
                     // Busy, full or stopped: the question does not go away.
-                    RefusalCode::Overloaded | RefusalCode::StoreFull | RefusalCode::ChannelStopped => {
+                    RefusalCode::Overloaded
+                    | RefusalCode::StagingFull
+                    | RefusalCode::StoreFull
+                    | RefusalCode::ChannelStopped => {
                         tokio::time::sleep(Duration::from_millis(RETRY_MILLIS)).await;
                     }
                     code => {

@@ -15,6 +15,8 @@ use crate::console::Failure;
 /// Bytes of one message on the local socket, either way. A list of documents holds them whole, and
 /// one may be half a MiB.
 pub const LOCAL_MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of one request to a node: the largest payload is 1 MiB, and what is being read is in memory.
+pub const LOCAL_REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Milliseconds to connect. The socket is on the same machine.
 const CONNECT_MILLIS_MAX: u64 = 5_000;

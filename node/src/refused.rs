@@ -14,17 +14,9 @@ use crate::console::Failure;
 const CODE: &str = "tongban-code";
 const FAULT: &str = "tongban-fault";
 const DETAIL: &str = "tongban-detail-bin";
-/// gRFC A6: how long a client should wait before it tries again.
-const PUSHBACK: &str = "grpc-retry-pushback-ms";
-const PUSHBACK_MILLIS: u64 = 200;
-
-/// Milliseconds after which the same request may succeed; 0: it is refused for good.
-pub fn retry_after_ms(code: RefusalCode) -> u64 {
-    match code.status() {
-        Mapped::ResourceExhausted | Mapped::Unavailable => PUSHBACK_MILLIS,
-        _ => 0,
-    }
-}
+/// gRFC A6: how long a client should wait before it tries again, in milliseconds. Stands in every
+/// RESOURCE_EXHAUSTED that waiting helps against, and gRPC libraries obey it by themselves.
+pub const RETRY_AFTER: &str = "grpc-retry-pushback-ms";
 
 /// The gRPC status that carries a refusal.
 pub fn to_status(refusal: &Refusal) -> Status {
@@ -34,8 +26,8 @@ pub fn to_status(refusal: &Refusal) -> Status {
     if !refusal.detail.is_empty() {
         metadata.insert_bin(DETAIL, MetadataValue::from_bytes(refusal.detail.as_bytes()));
     }
-    if refusal.code.status() == Mapped::ResourceExhausted {
-        metadata.insert(PUSHBACK, MetadataValue::from(PUSHBACK_MILLIS));
+    if let Some(millis) = refusal.retry_after_millis() {
+        metadata.insert(RETRY_AFTER, MetadataValue::from(millis));
     }
     let message = format!("{} {}", refusal.message(true), refusal.message(false));
     Status::with_metadata(Code::from_i32(refusal.code.status() as i32), message, metadata)
@@ -116,5 +108,21 @@ mod tests {
         status.metadata_mut().insert(FAULT, MetadataValue::from_static("peer"));
         let failure = from_status(&status);
         assert_eq!((failure.code.as_str(), failure.fault, failure.exit), ("case.new_rule", Fault::Peer, 6));
+    }
+
+    #[test]
+    fn a_refusal_that_ends_by_waiting_says_how_long() {
+        let hint = |refusal: Refusal| {
+            let status = to_status(&refusal);
+            let hint = status.metadata().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+            (status.code(), hint.and_then(|text| text.parse::<u64>().ok()))
+        };
+        let exhausted = Code::ResourceExhausted;
+        assert_eq!(hint(Refusal::retry_after(RefusalCode::Quota, 350, "")), (exhausted, Some(350)));
+        for code in RefusalCode::ALL.iter().filter(|code| code.status() == Mapped::ResourceExhausted) {
+            let helps = !matches!(code, RefusalCode::CaseTooManyFacts | RefusalCode::CreditExceeded);
+            assert_eq!(hint(Refusal::from(*code)).1.is_some(), helps, "{code}");
+        }
+        assert_eq!(hint(RefusalCode::CaseExists.into()).1, None);
     }
 }

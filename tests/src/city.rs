@@ -74,6 +74,12 @@ impl City {
         self.home.join("tongban.toml")
     }
 
+    /// Adds lines to the end of the configuration.
+    pub fn configure(&self, lines: &str) {
+        let text = std::fs::read_to_string(self.config()).expect("a configuration");
+        std::fs::write(self.config(), format!("{text}\n{lines}\n")).expect("a configuration is written");
+    }
+
     /// Where journal and index lie.
     pub fn data(&self) -> PathBuf {
         self.home.join("data")
@@ -135,6 +141,14 @@ impl City {
     /// Whether the process runs still.
     pub fn runs(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// KiB of the process's memory that are resident.
+    pub fn resident_kib(&self) -> u64 {
+        let id = self.child.as_ref().expect("the node runs").id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("/proc is mounted");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a resident size");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
     }
 
     /// A connection of a business system and operator.

@@ -17,6 +17,12 @@ pub fn code(status: &Status) -> String {
     code.map_or_else(|| format!("no code: {status}"), str::to_owned)
 }
 
+/// Milliseconds after which a refused request may be tried again, as the refusal says.
+pub fn retry_after_ms(status: &Status) -> Option<u64> {
+    let hint = status.metadata().get("grpc-retry-pushback-ms").and_then(|hint| hint.to_str().ok());
+    hint.and_then(|hint| hint.parse().ok())
+}
+
 impl Desk {
     pub(crate) fn new(clients: Clients) -> Self {
         Self { clients }
@@ -35,6 +41,17 @@ impl Desk {
 
     /// Submits as the request says.
     pub async fn submit(&mut self, request: pb::SubmitRequest) -> Result<pb::SubmitReply, Status> {
+        self.clients.business.submit(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// Submits in the name of a business system.
+    pub async fn submit_as(
+        &mut self,
+        name: &'static str,
+        request: pb::SubmitRequest,
+    ) -> Result<pb::SubmitReply, Status> {
+        let mut request = tonic::Request::new(request);
+        request.metadata_mut().insert("tongban-submitter", tonic::metadata::MetadataValue::from_static(name));
         self.clients.business.submit(request).await.map(tonic::Response::into_inner)
     }
 
@@ -59,8 +76,12 @@ impl Desk {
 
     /// Waits for the receipt (or the refusal) of a message.
     pub async fn receipt(&mut self, to: &str, message_id: &[u8]) -> pb::MessageState {
-        let request =
-            pb::WaitRequest { to: to.into(), message_id: message_id.to_vec().into(), timeout_ms: 30_000 };
+        self.receipt_within(to, message_id, 30_000).await
+    }
+
+    /// As [`Desk::receipt`], for so long.
+    pub async fn receipt_within(&mut self, to: &str, message_id: &[u8], timeout_ms: u64) -> pb::MessageState {
+        let request = pb::WaitRequest { to: to.into(), message_id: message_id.to_vec().into(), timeout_ms };
         self.clients.business.wait_receipt(request).await.expect("a message's state").into_inner()
     }
 
@@ -102,6 +123,40 @@ impl Desk {
     pub async fn put_licence(&mut self, licence: &wire::Licence) -> Result<(), Status> {
         let request = pb::PutLicenceRequest { licence: licence.encode_to_vec().into() };
         self.clients.business.put_licence(request).await.map(drop)
+    }
+
+    /// All dead letters, read in pages of `page`; settled ones too when `settled`.
+    pub async fn letters(&mut self, settled: bool, page: u32) -> Vec<pb::LetterView> {
+        let (mut letters, mut after) = (Vec::new(), String::new());
+        loop {
+            let request = pb::ListLettersRequest { settled, after, limit: page, ..Default::default() };
+            let reply = self.clients.business.list_letters(request).await.expect("letters").into_inner();
+            letters.extend(reply.letters);
+            after = reply.next;
+            if after.is_empty() {
+                return letters;
+            }
+        }
+    }
+
+    /// One dead letter.
+    pub async fn letter(&mut self, message_id: &[u8]) -> Result<pb::LetterView, Status> {
+        let request = pb::ShowLetterRequest { message_id: message_id.to_vec().into(), ..Default::default() };
+        self.clients.business.show_letter(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// Requeues a dead letter, or plans to.
+    pub async fn requeue(&mut self, message_id: &[u8], apply: bool) -> Result<pb::LetterPlan, Status> {
+        let message_id = message_id.to_vec().into();
+        let request = pb::RequeueLetterRequest { message_id, apply, ..Default::default() };
+        self.clients.business.requeue_letter(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// Discards a dead letter, or plans to.
+    pub async fn discard(&mut self, message_id: &[u8], apply: bool) -> Result<pb::LetterPlan, Status> {
+        let (message_id, reason) = (message_id.to_vec().into(), "不再需要".to_owned());
+        let request = pb::DiscardLetterRequest { message_id, apply, reason, ..Default::default() };
+        self.clients.business.discard_letter(request).await.map(tonic::Response::into_inner)
     }
 
     /// The inbox of a consumer, from its cursor on.

@@ -119,6 +119,16 @@ pub fn decision(reason: &str) -> wire::CaseDecision {
     wire::CaseDecision { document_number: "XN-2".into(), reason: reason.into(), operator: "op-2".into() }
 }
 
+/// 撤回申请.
+pub fn withdraw() -> wire::CaseWithdraw {
+    wire::CaseWithdraw { reason: "不办了".into(), operator: "op-1".into() }
+}
+
+/// 好差评.
+pub fn rate() -> wire::CaseRate {
+    wire::CaseRate { level: 1, stage: "receiving".into(), channel: "window".into() }
+}
+
 /// 办结.
 pub fn close() -> wire::CaseClose {
     wire::CaseClose { result: "6".into(), operator: "op-2".into() }

@@ -6,6 +6,7 @@
 
 pub mod city;
 pub mod desk;
+pub mod disk;
 pub mod documents;
 pub mod stranger;
 

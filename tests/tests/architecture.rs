@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, &[&str])] = &[
     ("vocabulary", &["codes", "id", "limits", "refusal", "time"]),
     ("evidence", &["document", "entry", "log", "suite"]),
-    ("rules", &["authorize", "channel", "service"]),
+    ("rules", &["authorize", "channel", "overload", "service"]),
     ("ports", &["archive", "clock", "committer", "keybook", "peer", "signer", "store", "wire"]),
     ("shell", &["gateway", "link", "proof", "reconcile", "respond"]),
     ("transport", &["transport"]),
@@ -17,6 +17,8 @@ const FLOORS: &[(&str, &[&str])] = &[
 
 /// Imports between modules of one floor that are meant: (module, imported).
 const SIBLINGS: &[(&str, &str)] = &[
+    // vocabulary: a refusal that ends by waiting says how long
+    ("refusal", "limits"),
     // evidence
     ("document", "suite"),
     ("entry", "suite"),

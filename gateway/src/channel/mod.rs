@@ -2,7 +2,9 @@
 //! arrived, and now go in; a decision comes out. The committer does what was decided.
 
 pub mod batch;
+pub mod circuit;
 pub mod inbound;
+pub mod letter;
 pub mod outbound;
 
 use crate::suite::Hash;

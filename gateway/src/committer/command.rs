@@ -159,6 +159,11 @@ pub enum Command {
         /// Done.
         reply: Reply<()>,
     },
+    /// Look at the disk: whether there is room is seen by each commit, and without any by this.
+    Look {
+        /// Done.
+        reply: Reply<()>,
+    },
     /// Make the index durable: the node stops, nothing follows.
     Settle {
         /// Done.

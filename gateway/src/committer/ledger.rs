@@ -4,6 +4,8 @@
 //! back from the journal: a rebuild runs the code that a live commit runs. The ledger judges nothing;
 //! it answers the rules' questions ([`Books`]) as of everything before, this commit included.
 
+mod letters;
+
 use super::rows::{self, Place};
 use crate::archive::{Archive, ArchiveError, node_from_tiles};
 use crate::authorize::{Books, CaseBook, RequestRecord};
@@ -94,6 +96,8 @@ pub struct OutLog {
     pub staged: VecDeque<StagedDraft>,
     /// Refusals that wait for it. They go first: nothing that has seen an entry may precede its refusal.
     pub staged_refusals: VecDeque<StagedDraft>,
+    /// Payload bytes of both.
+    pub staged_bytes: usize,
     /// The newest `seen` of its headers.
     pub seen: LogPosition,
     /// Entries of this commit that no checkpoint covers yet.
@@ -257,6 +261,7 @@ impl Ledger {
         let cosigned = note(&out_row.cosigned);
         let mut staged = VecDeque::new();
         let mut staged_refusals = VecDeque::new();
+        let mut staged_bytes = 0;
         let mut next_serial = 0;
         for (key, value) in self.archive.rows(Table::Staged, peer.as_str().as_bytes())? {
             let Some(place) = Place::from_bytes(&value) else { continue };
@@ -267,6 +272,7 @@ impl Ledger {
             let serial = key.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
             next_serial = serial + 1;
             let Some(read) = read_staged(&fact, body, serial) else { continue };
+            staged_bytes += read.draft.payload.len();
             if read.draft.kind == Kind::Refusal { &mut staged_refusals } else { &mut staged }.push_back(read);
         }
         let out = OutLog {
@@ -284,6 +290,7 @@ impl Ledger {
             refused: out_row.refused,
             staged,
             staged_refusals,
+            staged_bytes,
             seen: LogPosition { epoch: out_row.seen_epoch, index: out_row.seen_size },
             open: OpenBatch::default(),
             next_serial,
@@ -453,6 +460,7 @@ impl Ledger {
         if let Ok(header) = Header::parse(&raw.header) {
             self.out.get_mut(&peer).expect("the peer's logs are open").seen = header.seen;
             self.entry_effects(&header, position, raw.body.as_ref(), None, committed);
+            self.follows(peer, &letters::Follower::of_entry(&header, &alias));
         }
         let open = &mut self.out.get_mut(&peer).expect("the peer's logs are open").open;
         open.bytes += raw.header.len() + raw.body.as_ref().map_or(0, Bytes::len);
@@ -558,6 +566,7 @@ impl Ledger {
                 self.out.get_mut(&peer).expect("the peer's logs are open").seen = header.seen;
                 self.settle_draft(peer, &header, raw.body.as_ref());
                 self.entry_effects(&header, position, raw.body.as_ref(), None, committed);
+                self.follows(peer, &letters::Follower::of_entry(&header, ""));
             }
         }
         let (headers, bodies) = split(entries);
@@ -583,23 +592,13 @@ impl Ledger {
     /// Keeps a draft until contact.
     pub fn stage(&mut self, draft: Draft, salt: [u8; 16]) {
         let peer = draft.to;
-        let fact = stored::Staged {
-            to: peer.to_string(),
-            message_id: Bytes::copy_from_slice(&draft.message_id.0),
-            kind: draft.kind.name().to_owned(),
-            case_id: draft.case_id.as_ref().map_or_else(String::new, |id| id.as_str().to_owned()),
-            in_reply_to: draft.in_reply_to.map_or_else(Bytes::new, |id| Bytes::copy_from_slice(&id.0)),
-            agreement: wire_digest(draft.agreement),
-            standard: wire_digest(draft.standard),
-            created_ms: draft.created.0,
-            expires_ms: draft.expires.map_or(0, |expires| expires.0),
-            alias: draft.alias.clone(),
-        };
+        self.follows(peer, &letters::Follower::of_draft(&draft));
         let body = crate::entry::body(salt, &draft.payload);
-        let fact = self.record(stored::fact::Kind::Staged(fact), vec![body]);
+        let fact = self.record(stored::fact::Kind::Staged(staged_fact(&draft)), vec![body]);
         let out = self.out.get_mut(&peer).expect("the peer's logs are open");
         let serial = out.next_serial;
         out.next_serial += 1;
+        out.staged_bytes += draft.payload.len();
         let refusal = draft.kind == Kind::Refusal;
         let staged = StagedDraft { serial, draft, salt };
         if refusal { &mut out.staged_refusals } else { &mut out.staged }.push_back(staged);
@@ -629,21 +628,9 @@ impl Ledger {
     pub fn unstage(&mut self, peer: NodeId) -> Option<StagedDraft> {
         let out = self.out.get_mut(&peer)?;
         let staged = out.staged_refusals.pop_front().or_else(|| out.staged.pop_front())?;
+        out.staged_bytes -= staged.draft.payload.len();
         self.delete(Table::Staged, rows::staged(peer, staged.serial));
         Some(staged)
-    }
-
-    /// Records that a waiting draft was refused when its turn came.
-    pub fn drop_draft(&mut self, peer: NodeId, id: MessageId, code: RefusalCode) {
-        let row = stored::MessageRow { refused: code.code().to_owned(), dropped: true, ..Default::default() };
-        let channel = ChannelId { from: self.me, to: peer };
-        self.put(Table::Message, rows::message(channel, id), row.encode_to_vec());
-        let fact = stored::DraftDropped {
-            to: peer.to_string(),
-            message_id: Bytes::copy_from_slice(&id.0),
-            code: code.code().to_owned(),
-        };
-        self.record(stored::fact::Kind::DraftDropped(fact), Vec::new());
     }
 
     /// Moves a consumer's cursor.
@@ -847,8 +834,12 @@ impl Ledger {
     ) {
         let channel = header.channel;
         let payload = body.and_then(payload);
-        let first_of_its_id = self.message(channel, header.message_id).is_none_or(|row| row.dropped);
-        if first_of_its_id {
+        let known = self.message(channel, header.message_id);
+        if known.as_ref().is_none_or(|row| row.dropped) {
+            if known.is_some() {
+                // Submitted again under its id, the draft that was dropped is a dead letter no more.
+                self.letter_returns(channel.to, header.message_id);
+            }
             let row = stored::MessageRow {
                 epoch: position.epoch,
                 index: position.index,
@@ -861,7 +852,7 @@ impl Ledger {
         let (None, Some(kind)) = (refused, Kind::named(&header.kind)) else { return };
         let peer = if channel.from == self.me { channel.to } else { channel.from };
         match kind {
-            Kind::Refusal => self.refusal_effect(header, payload.as_ref()),
+            Kind::Refusal => self.refusal_effect(header, payload.as_ref(), committed),
             Kind::StandardPublish | Kind::AgreementSign => {
                 if let Some(digest) = self.document_effect(header, payload.as_ref()) {
                     self.document_row(&digest, channel, position);
@@ -937,7 +928,7 @@ impl Ledger {
     }
 
     /// A refusal by the peer takes back the effect of the refused entry; one of ours is remembered.
-    fn refusal_effect(&mut self, header: &Header, payload: Option<&Bytes>) {
+    fn refusal_effect(&mut self, header: &Header, payload: Option<&Bytes>, committed: UnixMillis) {
         let refused_channel = header.channel.reverse();
         let said = payload.and_then(|payload| proto::exchange::v1::Refusal::decode(payload.clone()).ok());
         if header.channel.from == self.me {
@@ -960,6 +951,7 @@ impl Ledger {
             }
             row.refused.clone_from(&code);
             self.put(Table::Message, key, row.encode_to_vec());
+            self.letter_refused(refused_channel, refused_id, &row, committed);
             self.take_back_request(refused_channel, refused_id);
         }
         if let Some(out) = self.out.get_mut(&header.channel.from) {
@@ -1181,7 +1173,10 @@ impl Ledger {
                 self.forget_staged(peer, MessageId(id));
                 // A code of a later version is still a refusal.
                 let code = RefusalCode::with_code(&fact.code).unwrap_or(RefusalCode::UnknownKind);
-                self.drop_draft(peer, MessageId(id), code);
+                // Frames of earlier releases do not say what was dropped.
+                let body = if fact.draft.is_some() { bodies.next().flatten() } else { None };
+                let draft = fact.draft.zip(body).and_then(|(draft, body)| read_staged(&draft, &body, 0));
+                self.drop_draft(peer, MessageId(id), code, draft.as_ref(), committed);
             }
         }
         Ok(())
@@ -1196,6 +1191,7 @@ impl Ledger {
             waiting.remove(place)
         };
         let staged = take(&mut out.staged_refusals).or_else(|| take(&mut out.staged))?;
+        out.staged_bytes -= staged.draft.payload.len();
         self.delete(Table::Staged, rows::staged(peer, staged.serial));
         Some(staged)
     }
@@ -1284,7 +1280,23 @@ fn wire_digest(digest: Option<Digest>) -> Bytes {
     digest.map_or_else(Bytes::new, |digest| Bytes::copy_from_slice(&digest.to_wire()))
 }
 
-fn read_staged(fact: &stored::Staged, body: &Bytes, serial: u64) -> Option<StagedDraft> {
+fn staged_fact(draft: &Draft) -> stored::Staged {
+    stored::Staged {
+        to: draft.to.to_string(),
+        message_id: Bytes::copy_from_slice(&draft.message_id.0),
+        kind: draft.kind.name().to_owned(),
+        case_id: draft.case_id.as_ref().map_or_else(String::new, |id| id.as_str().to_owned()),
+        in_reply_to: draft.in_reply_to.map_or_else(Bytes::new, |id| Bytes::copy_from_slice(&id.0)),
+        agreement: wire_digest(draft.agreement),
+        standard: wire_digest(draft.standard),
+        created_ms: draft.created.0,
+        expires_ms: draft.expires.map_or(0, |expires| expires.0),
+        alias: draft.alias.clone(),
+    }
+}
+
+/// A draft from its fact and body. The payload is copied: a slice would keep its whole frame in memory.
+pub(crate) fn read_staged(fact: &stored::Staged, body: &Bytes, serial: u64) -> Option<StagedDraft> {
     let message = |bytes: &Bytes| <[u8; 16]>::try_from(&bytes[..]).ok().map(MessageId);
     let salt = *body.first_chunk::<16>()?;
     let draft = Draft {
@@ -1298,7 +1310,7 @@ fn read_staged(fact: &stored::Staged, body: &Bytes, serial: u64) -> Option<Stage
         standard: Digest::from_wire(&fact.standard).ok(),
         created: UnixMillis(fact.created_ms),
         expires: (fact.expires_ms != 0).then_some(UnixMillis(fact.expires_ms)),
-        payload: payload(body)?,
+        payload: Bytes::copy_from_slice(&payload(body)?),
     };
     Some(StagedDraft { serial, draft, salt })
 }

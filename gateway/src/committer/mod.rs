@@ -27,9 +27,11 @@ use crate::id::{ChannelId, Kind, LogId, LogPosition, MessageId, NodeId};
 use crate::keybook::KeyBook;
 use crate::limits::{
     BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES, COMMIT_BYTES_MAX,
-    COMMIT_COMMANDS_MAX, NAME_BYTES_MAX, STAGED_DRAFTS_MAX,
+    COMMIT_COMMANDS_MAX, NAME_BYTES_MAX, RETRY_SPACE_MILLIS, STAGED_DRAFTS_MAX, STAGED_TOTAL_BYTES_MAX,
 };
 use crate::log::checkpoint::{Checkpoint, Note, cosigned_message};
+use crate::overload::Bounds;
+use crate::overload::disk::{DiskState, DiskUse};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::service::case::CaseFact;
 use crate::signer::{Signer, SignerError};
@@ -58,6 +60,8 @@ pub struct Ports {
     pub randomness: Arc<dyn Randomness>,
     /// Key under which submitters' aliases become message ids, 32 bytes, kept with the store.
     pub alias_key: [u8; 32],
+    /// What an operator may set of this node's limits.
+    pub bounds: Bounds,
 }
 
 /// One log as others may see it: the state after the last durable commit.
@@ -92,6 +96,10 @@ pub struct Snapshot {
     pub inbound: BTreeMap<NodeId, LogSnapshot>,
     /// The last durable journal position.
     pub position: Position,
+    /// What the disk has room for.
+    pub disk: DiskState,
+    /// Free bytes on the disk at the last look.
+    pub disk_room: u64,
 }
 
 /// Why the committer cannot go on. The process stops; a restart reads what is on disk.
@@ -132,6 +140,8 @@ pub struct Core {
     gathered: usize,
     /// The last commit found no room on the disk.
     full: bool,
+    /// What the disk has room for, and its free bytes at the last look.
+    disk: (DiskState, u64),
 }
 
 /// What a start found.
@@ -187,7 +197,9 @@ impl Core {
             replies: Vec::new(),
             gathered: 0,
             full: false,
+            disk: (DiskState::Normal, 0),
         };
+        core.look_at_disk();
         core.publish();
         Ok((core, Replayed { frames }))
     }
@@ -223,6 +235,7 @@ impl Core {
     /// When the process must stop. Every command taken was answered.
     pub fn commit(&mut self, waiting: &mut VecDeque<Command>) -> Result<(), CommitError> {
         let now = self.ports.clock.now();
+        self.look_at_disk();
         // What waited longest goes first: drafts that one commit could not hold, or that waited for what
         // the peer had to give back.
         for peer in self.backlog() {
@@ -248,7 +261,39 @@ impl Core {
         result.map(|_| ())
     }
 
+    /// Sees how much room the disk has. What cannot be seen is no reason to stop: a full disk shows at
+    /// the write.
+    fn look_at_disk(&mut self) {
+        let Ok(room) = self.ports.journal.room() else { return };
+        let low = self.ports.bounds.disk_low_bytes;
+        let state = self.disk.0.after(room, low);
+        if state != self.disk.0 {
+            let (was, is) = (self.disk.0.name(), state.name());
+            match state {
+                DiskState::Normal => tracing::info!(was, is, room, low, "the disk has room again"),
+                DiskState::Low | DiskState::Spent => {
+                    tracing::error!(was, is, room, low, "the disk is nearly full: nothing new is taken");
+                }
+            }
+        }
+        self.disk = (state, room);
+    }
+
+    /// Whether the disk has room for such work.
+    fn room_for(&self, work: DiskUse) -> Result<(), Refusal> {
+        let (state, room) = self.disk;
+        if state.admits(work) {
+            return Ok(());
+        }
+        let low = self.ports.bounds.disk_low_bytes;
+        let detail = format!("free_bytes={room} limit_bytes={low}");
+        Err(Refusal::retry_after(RefusalCode::StoreFull, RETRY_SPACE_MILLIS, &detail))
+    }
+
     fn backlog(&self) -> Vec<NodeId> {
+        if self.room_for(DiskUse::Take).is_err() {
+            return Vec::new();
+        }
         self.ledger.out.keys().copied().filter(|peer| self.ledger.has_backlog(*peer)).collect()
     }
 
@@ -272,18 +317,21 @@ impl Core {
                 self.answer(reply, Ok(outcomes));
             }
             Command::PutLicence { payload, reply } => {
-                let outcome = self.put_licence(&payload);
+                let outcome = self.room_for(DiskUse::Take).and_then(|()| self.put_licence(&payload));
                 self.answer(reply, outcome);
             }
             Command::Acknowledge { consumer, from, next, reply } => {
-                let outcome = name_fits(&consumer);
+                let outcome = self.room_for(DiskUse::Finish).and_then(|()| name_fits(&consumer));
                 if outcome.is_ok() {
                     self.ledger.cursor(&consumer, from, next);
                 }
                 self.answer(reply, outcome);
             }
             Command::Contact { statement, reply } => {
-                let outcome = self.contact(&statement, now)?;
+                let outcome = match self.room_for(DiskUse::Finish) {
+                    Ok(()) => self.contact(&statement, now)?,
+                    Err(refusal) => Err(refusal),
+                };
                 self.answer(reply, outcome);
             }
             Command::Receive { batch, reply } => {
@@ -291,7 +339,10 @@ impl Core {
                 self.answer(reply, outcome);
             }
             Command::Receipt { peer, note, reply } => {
-                let outcome = self.receipt(peer, note)?;
+                let outcome = match self.room_for(DiskUse::Finish) {
+                    Ok(()) => self.receipt(peer, note)?,
+                    Err(refusal) => Err(refusal),
+                };
                 self.answer(reply, outcome);
             }
             Command::Restore { batch, reply } => {
@@ -302,6 +353,7 @@ impl Core {
                 self.ledger.signing_key(node, key);
                 self.answer(reply, Ok(()));
             }
+            Command::Look { reply } => self.answer(reply, Ok(())),
             Command::Settle { reply } => {
                 self.flush()?;
                 self.answer(reply, Ok(()));
@@ -385,6 +437,10 @@ impl Core {
                 Err(Refusal::new(RefusalCode::DuplicateDifferent, format!("message={message_id}")))
             });
         }
+        // Known ones had their answer again; nothing new is begun.
+        if let Err(refusal) = self.room_for(DiskUse::Take) {
+            return Ok(Err(refusal));
+        }
         let draft = Draft {
             to,
             message_id,
@@ -402,8 +458,15 @@ impl Core {
         self.touched.insert(to);
         // Before contact nothing is sequenced; after it, nothing overtakes what waited.
         if !self.ledger.may_append(to) || self.ledger.has_staged(to) {
-            if out.staged.len() >= STAGED_DRAFTS_MAX {
-                return Ok(Err(Refusal::new(RefusalCode::Overloaded, "drafts wait for contact")));
+            let (bytes, more) = (out.staged_bytes, draft.payload.len());
+            let total: usize = self.ledger.out.values().map(|out| out.staged_bytes).sum();
+            let full = out.staged.len() >= STAGED_DRAFTS_MAX
+                || bytes + more > self.ports.bounds.staged_bytes_max
+                || total + more > STAGED_TOTAL_BYTES_MAX;
+            if full {
+                let detail = format!("drafts={} bytes={bytes} node={to}", out.staged.len());
+                let refusal = Refusal::retry_after(RefusalCode::StagingFull, RETRY_SPACE_MILLIS, &detail);
+                return Ok(Err(refusal));
             }
             let salt = random_16(&*self.ports.randomness);
             self.ledger.stage(draft, salt);
@@ -525,9 +588,9 @@ impl Core {
                 continue; // it came back from the peer: this node had sent it before it lost its store
             }
             self.gathered += staged.draft.payload.len() + 512;
-            if let Err(refusal) = self.sequence(staged.draft, staged.salt, now)? {
+            if let Err(refusal) = self.sequence(staged.draft.clone(), staged.salt, now)? {
                 tracing::warn!(message = %id, code = %refusal.code, "a waiting draft is refused at its turn");
-                self.ledger.drop_draft(peer, id, refusal.code);
+                self.ledger.drop_draft(peer, id, refusal.code, Some(&staged), now);
             }
         }
         Ok(())
@@ -605,7 +668,7 @@ impl Core {
 
     fn in_contact(&mut self, peer: NodeId, now: UnixMillis) -> Result<(), CommitError> {
         self.ledger.out.get_mut(&peer).expect("the peer's logs are open").machine.contacted = true;
-        if self.ledger.may_append(peer) {
+        if self.ledger.may_append(peer) && self.room_for(DiskUse::Take).is_ok() {
             self.sequence_staged(peer, now)?;
         }
         Ok(())
@@ -660,6 +723,9 @@ impl Core {
         self.touched.insert(peer);
         match decision {
             Decision::Append { skip } => {
+                if let Err(refusal) = self.room_for(DiskUse::Take) {
+                    return Ok(Err(refusal));
+                }
                 let entries: Vec<RawEntry> =
                     batch.entries()[skip..].iter().map(|entry| entry.raw.clone()).collect();
                 self.gathered +=
@@ -695,7 +761,11 @@ impl Core {
             .map_err(ArchiveError::from)?;
         self.touched.insert(peer);
         match decision {
-            Decision::Append { skip } => self.accept(batch, skip, now).map(Ok),
+            Decision::Append { skip } => match self.room_for(DiskUse::Take) {
+                Ok(()) => self.accept(batch, skip, now).map(Ok),
+                // Links hold batches back while the disk is low; this one was on its way already.
+                Err(refusal) => Ok(Err(refusal)),
+            },
             Decision::Have => {
                 let note = self.ledger.inbound[&peer].cosigned.clone();
                 Ok(note.ok_or_else(|| RefusalCode::WrongIndex.into()))
@@ -833,6 +903,7 @@ impl Core {
             }
         }
         snapshot.position = self.ports.journal.end();
+        (snapshot.disk, snapshot.disk_room) = self.disk;
         drop(snapshot);
         self.progress.send_modify(|count| *count += 1);
     }

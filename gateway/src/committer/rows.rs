@@ -7,7 +7,7 @@ use crate::store::Locator;
 use crate::store::index::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// Raised when rows change their meaning.
-pub const INDEX_VERSION: u32 = 2;
+pub const INDEX_VERSION: u32 = 3;
 
 /// Table Meta: the version of the rows, u32 big endian.
 pub const VERSION: &[u8] = b"rows-version";
@@ -164,6 +164,43 @@ pub fn staged(to: NodeId, serial: u64) -> Vec<u8> {
     let mut key = to.as_str().as_bytes().to_vec();
     key.extend_from_slice(&serial.to_be_bytes());
     key
+}
+
+/// Table Letter: an open or settled dead letter to `to`, oldest first.
+pub fn letter(settled: bool, to: NodeId, since_ms: u64, id: MessageId) -> Vec<u8> {
+    let mut key = letters(settled, Some(to));
+    key.extend_from_slice(&since_ms.to_be_bytes());
+    key.extend_from_slice(&id.0);
+    key
+}
+
+/// Table Letter: prefix of the open or the settled letters, to all or to one.
+pub fn letters(settled: bool, to: Option<NodeId>) -> Vec<u8> {
+    let mut key = if settled { b"s".to_vec() } else { b"o".to_vec() };
+    key.extend_from_slice(to.as_ref().map_or(&[], |to| to.as_str().as_bytes()));
+    key
+}
+
+/// Reads [`letter`]: to whom, since when, which message.
+pub fn letter_of(key: &[u8]) -> Option<(NodeId, u64, MessageId)> {
+    let to = std::str::from_utf8(key.get(1..7)?).ok()?.parse().ok()?;
+    let since = u64::from_be_bytes(key.get(7..15)?.try_into().ok()?);
+    Some((to, since, MessageId(key.get(15..31)?.try_into().ok()?)))
+}
+
+/// Table Letter: the key of a letter's row, by message.
+pub fn letter_place(to: NodeId, id: MessageId) -> Vec<u8> {
+    [b"m", to.as_str().as_bytes(), &id.0].concat()
+}
+
+/// Table Letter: where a dropped draft lies.
+pub fn letter_draft(to: NodeId, id: MessageId) -> Vec<u8> {
+    [b"d", to.as_str().as_bytes(), &id.0].concat()
+}
+
+/// Table Letter: the own entry that follows up the own message `id`.
+pub fn letter_follow(to: NodeId, id: MessageId) -> Vec<u8> {
+    [b"f", to.as_str().as_bytes(), &id.0].concat()
 }
 
 /// Table Meta: a signing certificate, by its hash.

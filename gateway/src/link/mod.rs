@@ -5,25 +5,29 @@
 //! decides nothing about logs: it verifies what arrives, asks the committer, and answers.
 
 mod deliver;
+mod intake;
 mod open;
 mod session;
 
 pub use session::run;
 
 use crate::archive::Archive;
+use crate::channel::circuit::{Circuit, Decision, Event};
 use crate::clock::{Clock, Randomness};
 use crate::committer::{CommitterHandle, Snapshot};
 use crate::id::{ChannelId, LogId, NodeId};
 use crate::keybook::{KeyBook, SigningKey};
+use crate::limits::INTAKE_BYTES_MAX;
+use crate::overload::quota::{Quotas, Rate};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::signer::Signer;
 use crate::suite::Suite;
 use arc_swap::ArcSwap;
 use certs::{Purpose, TrustStore};
 use proto::exchange::v1 as wire;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, RwLock};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 /// Protocol versions that this release speaks.
 pub const VERSION_MIN: u32 = 1;
@@ -75,6 +79,12 @@ pub struct Links {
     /// Verdicts on signing certificates, each with the trust store that gave it. The store is held, so
     /// that no other can take its address.
     verified: Mutex<HashMap<Vec<u8>, Verdict>>,
+    /// What each peer may send. Outlives its links: dialling anew gives nobody a new quota.
+    quotas: Mutex<Quotas<NodeId>>,
+    /// Bytes of batches that all links hold back.
+    held: Semaphore,
+    /// The circuits to the peers that this node dials.
+    circuits: Mutex<BTreeMap<NodeId, Circuit>>,
 }
 
 /// The parts that [`Links::new`] takes.
@@ -101,6 +111,8 @@ pub struct LinksParts {
     pub clock: Arc<dyn Clock>,
     /// See [`Links`].
     pub randomness: Arc<dyn Randomness>,
+    /// What one peer may send.
+    pub peer_rate: Rate,
 }
 
 impl Links {
@@ -122,6 +134,9 @@ impl Links {
             live: Mutex::default(),
             changed: watch::Sender::new(0),
             verified: Mutex::default(),
+            quotas: Mutex::new(Quotas::new(parts.peer_rate, usize::MAX)),
+            held: Semaphore::new(INTAKE_BYTES_MAX),
+            circuits: Mutex::default(),
         }
     }
 
@@ -148,6 +163,27 @@ impl Links {
     /// Whether a link to the peer stands.
     pub fn is_live(&self, peer: NodeId) -> bool {
         self.live.lock().expect("no holder of the links panics").contains_key(&peer)
+    }
+
+    /// Tells the circuit to a peer what happened, and hears what to do.
+    pub fn circuit(&self, peer: NodeId, event: Event) -> Decision {
+        let mut chance = [0; 2];
+        self.randomness.fill(&mut chance);
+        let now = self.clock.now();
+        let mut circuits = self.circuits.lock().expect("no holder of the circuits panics");
+        let circuit = circuits.entry(peer).or_insert_with(|| Circuit::new(now));
+        let (next, decision) = circuit.after(event, now, u16::from_be_bytes(chance));
+        if next.state != circuit.state {
+            tracing::info!(%peer, was = circuit.state.name(), is = next.state.name(),
+                failures = next.failures, "the circuit to a peer changed");
+        }
+        *circuit = next;
+        decision
+    }
+
+    /// The circuits to the peers that this node dials.
+    pub fn circuits(&self) -> BTreeMap<NodeId, Circuit> {
+        self.circuits.lock().expect("no holder of the circuits panics").clone()
     }
 
     /// Changes whenever a link comes or goes.
@@ -204,6 +240,10 @@ impl Links {
         }
         let (fence, fenced) = watch::channel(None);
         live.insert(peer, LiveLink { name, fence, reconcile });
+        let dials = self.circuits.lock().expect("no holder of the circuits panics").contains_key(&peer);
+        if dials {
+            self.circuit(peer, Event::Linked);
+        }
         self.changed.send_modify(|count| *count += 1);
         Ok((Registered { links: Arc::clone(self), peer, name }, fenced))
     }

@@ -1,5 +1,6 @@
 //! The conversation on one link, from Open to its end.
 
+use super::intake::Intake;
 use super::open::{Heard, hear, state, verify_cosigned};
 use super::{LINK_NAME_BYTES, Links, ReconcileAsk, deliver, frame};
 use crate::channel::batch::{KnownKey, UncheckedBatch, VerifiedBatch, note_refusal};
@@ -15,7 +16,7 @@ use crate::reconcile;
 use crate::refusal::{Refusal, RefusalCode};
 use proto::exchange::v1 as wire;
 use proto::exchange::v1::frame::Kind as Frame;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -103,8 +104,8 @@ struct Session {
     outgoing: mpsc::Sender<wire::Frame>,
     /// Own entries must come back up to this size before anything else happens.
     recovering: Option<u64>,
-    /// Frames that wait until recovery is done; bounded by the credit that Open gave.
-    held: VecDeque<wire::Batch>,
+    /// Batches that wait their turn; bounded by the credit that Open gave.
+    intake: Intake,
     pending: mpsc::Sender<Pending>,
     answers: Option<mpsc::Receiver<Pending>>,
     receipted: watch::Sender<u64>,
@@ -125,7 +126,7 @@ impl Session {
             their_inbound_stopped: heard.their_inbound_stopped,
             outgoing: stream.outgoing.clone(),
             recovering: None,
-            held: VecDeque::new(),
+            intake: Intake::new(Arc::clone(links), stream.peer),
             pending,
             answers: Some(answers),
             receipted: watch::Sender::new(cosigned),
@@ -166,6 +167,8 @@ impl Session {
                     ended.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))?;
                 }
                 Some((request, reply)) = reconcile_asks.recv() => self.ask_totals(request, reply),
+                // Own entries come back first: what was once refused is known before anything is judged.
+                batch = self.intake.next(), if self.recovering.is_none() => self.batch(batch).await?,
                 next = stream.incoming.next() => {
                     let Some(next) = next else { return Ok(()) };
                     let next = next.map_err(|error| Refusal::new(RefusalCode::LinkBroken, error))?;
@@ -221,14 +224,7 @@ impl Session {
 
     async fn take(&mut self, next: wire::Frame) -> Result<(), Refusal> {
         match next.kind {
-            Some(Frame::Batch(batch)) if self.recovering.is_some() => {
-                if self.held.len() >= BATCHES_IN_FLIGHT_MAX {
-                    return Err(RefusalCode::CreditExceeded.into());
-                }
-                self.held.push_back(batch);
-                Ok(())
-            }
-            Some(Frame::Batch(batch)) => self.batch(batch).await,
+            Some(Frame::Batch(batch)) => self.intake.put(batch),
             Some(Frame::Cosigned(cosigned)) => self.cosigned(cosigned).await,
             Some(Frame::Recover(_) | Frame::ReconcileRequest(_)) if self.tasks.len() >= LINK_TASKS_MAX => {
                 Err(Refusal::new(RefusalCode::CreditExceeded, "too many questions at once"))
@@ -357,9 +353,6 @@ impl Session {
             tracing::info!(peer = %self.peer, size = there, "own entries recovered from the peer");
             self.recovering = None;
             self.contact().await?;
-            while let Some(batch) = self.held.pop_front() {
-                self.batch(batch).await?;
-            }
         } else if recovered.last {
             return Err(Refusal::new(RefusalCode::BadCheckpoint, "the peer holds less than it stated"));
         }

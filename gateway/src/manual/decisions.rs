@@ -116,6 +116,33 @@
 //! *What would change our mind.* A project that must pass 密评 before an epoch can be opened: then as the
 //! suite of epoch 0 for new pairs.
 //!
+//! # Dead letters are settled by entries, and linked by in-reply-to or by the node's own key
+//!
+//! *Context.* A refused entry stays in the log for ever. Somebody must see that it came to nothing, and
+//! what was made of it, years later and after a loss of the store.
+//! *Choice.* A requeue is a new entry in reply to the old, a discard a `cancellation` in reply to it
+//! ([`crate::channel::letter`]). Both are ordinary words in a signed log, so they come back from the
+//! partner. Answers need their in-reply-to for the question; what links a requeued answer to the old one
+//! is the key under which the node submits it (`tongban.requeue/…`), which also makes a requeue
+//! idempotent. Letters are rows beside the messages, written by the ledger from these facts. Overdue
+//! letters are not journalled: the clock says it, and the receipt takes it back. A cancellation has no
+//! effect on cases: undoing a fact is a fact of the domain (撤回), and only its owner may state it.
+//! *What would change our mind.* Partners who want to be asked before a requeue; letters in such numbers
+//! that people need queues and owners for them.
+//!
+//! # Overload delays partners and refuses submitters
+//!
+//! *Context.* A partner's entries cannot be refused for want of room: a verdict is for ever, and the log
+//! has no gaps. A submitter has a person or a program behind it that can come back.
+//! *Choice.* Batches wait in the link's intake (`link/intake.rs`), which holds their credit: so the
+//! partner slows down, and receipts and questions on the same link go on. All links together hold a
+//! limited number of bytes; beyond it a link closes and its peer sends again. Submissions are refused
+//! with a stable code and the time to wait, in gRPC's own metadata. Taking stops before the disk is full
+//! ([`crate::overload::disk`]), because finishing writes as well, and sled must never meet a full disk.
+//! Names of submitters are their own word: the socket is one trust domain, quotas are no wall in it.
+//! *What would change our mind.* Submitters that do not trust each other: then one socket and one system
+//! user for each, which quotas tell apart already.
+//!
 //! # Two signatures, no witness
 //!
 //! *Context.* Sender and receiver together can rewrite what is between them, and a receiver can frame a

@@ -8,7 +8,7 @@
 //!        ├────────────────────────────────────────────────────────────────────────┤
 //!   4    │ committer  archive  store  wire  signer  keybook  peer  clock    ports  │ decides nothing
 //!        ├────────────────────────────────────────────────────────────────────────┤
-//!   3    │ authorize  channel  service                                      rules  │ ┐
+//!   3    │ authorize  channel  overload  service                            rules  │ ┐
 //!        ├────────────────────────────────────────────────────────────────────────┤ │ pure: no I/O,
 //!   2    │ entry  document  log  suite                                   evidence  │ │ not async,
 //!        ├────────────────────────────────────────────────────────────────────────┤ │ no serde

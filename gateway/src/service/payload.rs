@@ -26,6 +26,13 @@ pub struct RefusalNotice {
     pub refused_index: u64,
 }
 
+/// Gives up an own earlier entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CancellationNotice {
+    /// Why, for people. Not empty.
+    pub reason: String,
+}
+
 /// A document that arrived in an entry, read, with the bytes that it was read from.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Signed<T> {
@@ -86,6 +93,8 @@ pub struct RecognitionDecide {
 pub enum Payload {
     /// `refusal`.
     Refusal(RefusalNotice),
+    /// `cancellation`.
+    Cancellation(CancellationNotice),
     /// `key.announce`: a chain, DER, leaf first.
     KeyAnnounce(Vec<Vec<u8>>),
     /// `epoch.close` and `epoch.open`: read by the channel's own machine.
@@ -116,6 +125,7 @@ impl Payload {
     pub fn fits(&self, kind: Kind) -> bool {
         match self {
             Self::Refusal(_) => kind == Kind::Refusal,
+            Self::Cancellation(_) => kind == Kind::Cancellation,
             Self::KeyAnnounce(_) => kind == Kind::KeyAnnounce,
             Self::Epoch(_) => matches!(kind, Kind::EpochClose | Kind::EpochOpen),
             Self::Standard(_) => kind == Kind::StandardPublish,

@@ -49,11 +49,13 @@ pub enum Table {
     Case = 13,
     /// The index's own: sorted runs of the busy tables.
     Run = 14,
+    /// Dead letters.
+    Letter = 15,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Channel,
         Self::Batch,
         Self::Message,
@@ -68,6 +70,7 @@ impl Table {
         Self::Meta,
         Self::Case,
         Self::Run,
+        Self::Letter,
     ];
 
     /// The stored number, 1..=255; zero is the index's own.

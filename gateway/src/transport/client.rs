@@ -4,8 +4,9 @@ use super::server::tell_refused_handshake;
 use super::standing::CertificateStanding;
 use super::tls::{Clock, TrustHandle};
 use super::{CONNECTION_WINDOW_BYTES, FRAMES_QUEUED_MAX, KEEPALIVE_SECONDS, STREAM_WINDOW_BYTES};
+use crate::channel::circuit::{Decision, Event};
 use crate::id::NodeId;
-use crate::limits::{FRAME_BYTES_MAX, HANDSHAKE_MILLIS_MAX, REDIAL_MILLIS_MAX, REDIAL_MILLIS_MIN};
+use crate::limits::{FRAME_BYTES_MAX, HANDSHAKE_MILLIS_MAX, REDIAL_MILLIS_MIN};
 use crate::link::{self, Links};
 use crate::peer::PeerStream;
 use crate::refusal::{Refusal, RefusalCode};
@@ -15,7 +16,7 @@ use proto::exchange::v1::exchange_client::ExchangeClient;
 use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
@@ -37,39 +38,60 @@ pub struct Dial {
     pub clock: Clock,
 }
 
-/// Dials whenever no link to the peer stands, with jittered pauses, until the task is dropped.
+/// Dials whenever no link to the peer stands and its circuit says so, until the task is dropped.
 pub async fn keep_dialling(links: Arc<Links>, dial: Dial) {
+    let peer = dial.peer;
     let mut changes = links.changes();
-    let mut pause = REDIAL_MILLIS_MIN;
     // When both sides may dial, the lower node goes first: the other finds a link standing.
-    let patience = if links.me < dial.peer { 0 } else { 3 * REDIAL_MILLIS_MIN };
+    let patience = Duration::from_millis(if links.me < peer { 0 } else { 3 * REDIAL_MILLIS_MIN });
     loop {
-        while links.is_live(dial.peer) {
-            pause = REDIAL_MILLIS_MIN;
-            if changes.changed().await.is_err() {
-                return;
+        changes.borrow_and_update();
+        if links.is_live(peer) {
+            let since = Instant::now();
+            while links.is_live(peer) {
+                if changes.changed().await.is_err() {
+                    return;
+                }
             }
-        }
-        let mut jitter = [0; 2];
-        links.randomness.fill(&mut jitter);
-        let jittered = patience + pause / 2 + u64::from(u16::from_be_bytes(jitter)) % pause.max(1);
-        tokio::time::sleep(Duration::from_millis(jittered)).await;
-        if links.is_live(dial.peer) {
+            let stood_millis = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            links.circuit(peer, Event::Ended { stood_millis, why: Some(RefusalCode::LinkBroken) });
             continue;
         }
-        match connect(&dial).await {
-            Ok((connection, stream)) => {
-                if link::run(Arc::clone(&links), stream).await.is_ok() {
-                    pause = REDIAL_MILLIS_MIN;
-                }
-                drop(connection);
+        match links.circuit(peer, Event::Asked) {
+            Decision::Rest => {}
+            Decision::Wait(until) => {
+                let wait = Duration::from_millis(until.millis_since(links.clock.now()));
+                // A link that the peer dialled meanwhile ends the wait.
+                let _ = tokio::time::timeout(wait, changes.changed()).await;
             }
-            Err(refusal) => {
-                tracing::info!(peer = %dial.peer, address = dial.address, code = %refusal.code,
-                    detail = refusal.detail, "peer not reached");
+            Decision::Dial => {
+                tokio::time::sleep(patience).await;
+                if !links.is_live(peer) {
+                    dial_once(&links, &dial).await;
+                }
             }
         }
-        pause = (pause * 2).min(REDIAL_MILLIS_MAX);
+    }
+}
+
+/// One dial, and the conversation that comes of it.
+async fn dial_once(links: &Arc<Links>, dial: &Dial) {
+    let peer = dial.peer;
+    match connect(dial).await {
+        Ok((connection, stream)) => {
+            let since = Instant::now();
+            let outcome = link::run(Arc::clone(links), stream).await;
+            let stood_millis = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            // One that gave way to another link is no failure: that one stands.
+            let why = outcome.err().map(|refusal| refusal.code).filter(|code| *code != RefusalCode::Fenced);
+            links.circuit(peer, Event::Ended { stood_millis, why });
+            drop(connection);
+        }
+        Err(refusal) => {
+            tracing::info!(%peer, address = dial.address, code = %refusal.code,
+                detail = refusal.detail, "peer not reached");
+            links.circuit(peer, Event::Failed(refusal.code));
+        }
     }
 }
 

@@ -12,7 +12,9 @@ use crate::refusal::{Refusal, RefusalCode};
 use crate::service::case::{Act, Application, CaseEvent, ResultLicence, SupplementItem, Written};
 use crate::service::date::Date;
 use crate::service::licence::{Licence, LicenceAttest, LicenceAttestation, LicenceQuery, LicenceState};
-use crate::service::payload::{Applicant, CasePersonal, Payload, RecognitionDecide, RefusalNotice, Signed};
+use crate::service::payload::{
+    Applicant, CancellationNotice, CasePersonal, Payload, RecognitionDecide, RefusalNotice, Signed,
+};
 use crate::service::person::{Person, Personal};
 use crate::service::rating::{Level, Stage};
 use crate::service::recognition::{Outcome, ReasonCode, RecognitionDocument, RecognitionRequest};
@@ -29,6 +31,8 @@ pub const TEXT_BYTES_MAX: usize = 512;
 pub const LONG_TEXT_BYTES_MAX: usize = 4096;
 /// Fields of one licence, or field names in one query.
 pub const FIELDS_MAX: usize = 100;
+/// Bytes of the reason in a cancellation: a sentence and a ticket number.
+pub const CANCELLATION_REASON_BYTES_MAX: usize = 1000;
 /// Bytes of a filled form.
 pub const FORM_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of one certificate.
@@ -64,6 +68,11 @@ pub fn decode(kind: Kind, bytes: &[u8]) -> Result<Payload, Refusal> {
                 message_en: long("message_en", refusal.message_en)?,
                 refused_index: refusal.refused_index,
             })
+        }
+        Kind::Cancellation => {
+            let reason = required("reason", message::<pb::Cancellation>(bytes)?.reason)?;
+            at_most("reason", reason.len(), CANCELLATION_REASON_BYTES_MAX)?;
+            Payload::Cancellation(CancellationNotice { reason })
         }
         Kind::KeyAnnounce => {
             let chain = message::<pb::KeyAnnounce>(bytes)?.certificate;
@@ -216,6 +225,7 @@ pub fn decode_event(act: Act, bytes: &[u8]) -> Result<CaseEvent, Refusal> {
             }
         }
         Kind::Refusal
+        | Kind::Cancellation
         | Kind::KeyAnnounce
         | Kind::EpochClose
         | Kind::EpochOpen
@@ -360,6 +370,7 @@ pub fn strip_personal(kind: Kind, bytes: &[u8]) -> Vec<u8> {
             clear(bytes, |message: &mut pb::RecognitionDecide| message.envelope.clear())
         }
         Kind::Refusal => clear(bytes, |_: &mut pb::Refusal| ()),
+        Kind::Cancellation => clear(bytes, |_: &mut pb::Cancellation| ()),
         Kind::KeyAnnounce => clear(bytes, |_: &mut pb::KeyAnnounce| ()),
         Kind::StandardPublish | Kind::AgreementSign => clear(bytes, |_: &mut pb::Document| ()),
         Kind::EpochClose | Kind::EpochOpen => bytes.to_vec(),

@@ -20,6 +20,7 @@ use gateway::link::{self, Links, LinksParts};
 use gateway::log::checkpoint::{Checkpoint, Note};
 use gateway::log::leaf::leaf_hash;
 use gateway::log::tree::Frontier;
+use gateway::overload::Bounds;
 use gateway::peer::{PeerStream, Standing};
 use gateway::refusal::{Refusal, RefusalCode};
 use gateway::service::agreement::Agreement;
@@ -268,6 +269,8 @@ impl Site {
             clock: Arc::clone(&self.clock) as _,
             randomness: Arc::clone(&self.random) as _,
             alias_key: [7; 32],
+            // The disk here has as much room as a test gives it: full means full.
+            bounds: Bounds { disk_low_bytes: 0, ..Bounds::default() },
         };
         let (mut core, replayed) = Core::open(self.me, vec![self.peer], ports, |_| ())?;
         let own = SigningKey {
@@ -293,6 +296,7 @@ impl Site {
             older_chains: Vec::new(),
             clock: Arc::clone(&self.clock) as _,
             randomness: Arc::clone(&self.random) as _,
+            peer_rate: Bounds::default().peer,
         }));
         Ok(Node {
             me: self.me,

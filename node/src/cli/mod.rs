@@ -11,6 +11,7 @@ pub mod check;
 pub mod codes;
 pub mod document;
 pub mod inbox;
+pub mod letters;
 pub mod licence;
 pub mod pki;
 pub mod proof;
@@ -82,6 +83,9 @@ pub enum Command {
     /// What arrived for a business system. 收件箱
     #[command(subcommand)]
     Inbox(InboxCommand),
+    /// Dead letters: refused, expired, dropped or overdue messages. 死信
+    #[command(subcommand)]
+    Letters(LettersCommand),
     /// Evidence for one message, verifiable offline. 证据
     #[command(subcommand)]
     Proof(ProofCommand),
@@ -166,6 +170,19 @@ pub enum ChannelCommand {
 pub enum InboxCommand {
     /// Print entries as they arrive, from the consumer's cursor on. 持续取件
     Follow(inbox::FollowArgs),
+}
+
+/// `tongban letters …`
+#[derive(Debug, Subcommand)]
+pub enum LettersCommand {
+    /// Dead letters with code, whose fault and age. 列出死信
+    List(letters::ListArgs),
+    /// One letter; with --json also its payload. 查看死信
+    Show(letters::ShowArgs),
+    /// Send a letter's content again, as a new entry. 重投
+    Requeue(letters::RequeueArgs),
+    /// Give a letter up, with a cancellation to the partner. 作废
+    Discard(letters::DiscardArgs),
 }
 
 /// `tongban proof …`
@@ -271,6 +288,18 @@ fn dispatch(console: Console, node: &Node, command: Command) -> Result<ExitCode,
         }
         Command::Inbox(InboxCommand::Follow(args)) => {
             node.ask(|clients| inbox::follow(console, clients, args))?
+        }
+        Command::Letters(LettersCommand::List(args)) => {
+            node.ask(|clients| letters::list(console, clients, args))?
+        }
+        Command::Letters(LettersCommand::Show(args)) => {
+            node.ask(|clients| letters::show(console, clients, args))?
+        }
+        Command::Letters(LettersCommand::Requeue(args)) => {
+            node.ask(|clients| letters::requeue(console, clients, args))?
+        }
+        Command::Letters(LettersCommand::Discard(args)) => {
+            node.ask(|clients| letters::discard(console, clients, args))?
         }
         Command::Proof(ProofCommand::Export(args)) => {
             node.ask(|clients| proof::export(console, clients, args))?
@@ -418,6 +447,10 @@ mod tests {
             "tongban document list",
             "tongban channel show 430600>421200",
             "tongban channel resume 430600>421200 --reason 已比对",
+            "tongban letters list --peer 421200 --all --limit 5",
+            "tongban letters show 018f0000-0000-7000-8000-000000000000",
+            "tongban letters requeue 018f0000-0000-7000-8000-000000000000 --expires 24h --apply",
+            "tongban letters discard 018f0000-0000-7000-8000-000000000000 --peer 421200 --reason 重复",
             "tongban inbox follow --consumer approval --ack",
             "tongban proof export --message 018f0000-0000-7000-8000-000000000000 --channel 430600>421200 --out p.json",
             "tongban proof verify p.json --anchors trust",

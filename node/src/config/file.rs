@@ -25,6 +25,7 @@ pub struct FileTable {
     pub identity: Option<IdentityTable>,
     pub trust: Option<TrustTable>,
     pub peer: Vec<PeerTable>,
+    pub limits: Option<LimitsTable>,
     pub log: Option<LogTable>,
 }
 
@@ -74,6 +75,20 @@ pub struct PeerTable {
     pub dial: Option<bool>,
 }
 
+/// `[limits]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "each setting is explained in tongban.sample.toml")]
+pub struct LimitsTable {
+    pub overdue_seconds: Option<u64>,
+    pub disk_low_mib: Option<u64>,
+    pub staged_mib: Option<u64>,
+    pub peer_entries_per_second: Option<u64>,
+    pub peer_kib_per_second: Option<u64>,
+    pub submitter_entries_per_second: Option<u64>,
+    pub submitter_kib_per_second: Option<u64>,
+}
+
 /// `[log]`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -93,6 +108,7 @@ pub fn known_keys() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("identity", names_of::<IdentityTable>()),
         ("trust", names_of::<TrustTable>()),
         ("peer", names_of::<PeerTable>()),
+        ("limits", names_of::<LimitsTable>()),
         ("log", names_of::<LogTable>()),
     ])
 }

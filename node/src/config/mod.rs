@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 
 use gateway::id::NodeId;
 use gateway::limits;
+use gateway::overload::Bounds;
+use gateway::overload::quota::Rate;
 use serde_json::json;
 
 use self::file::{Document, FileTable, IdentityTable, PeerTable};
@@ -48,6 +50,8 @@ pub struct Config {
     pub trust_dir: PathBuf,
     /// The partners, in the order of the file.
     pub peers: Vec<Peer>,
+    /// What the node takes, and when it asks to wait.
+    pub bounds: Bounds,
     /// What the log looks like.
     pub log: Log,
 }
@@ -234,6 +238,7 @@ impl Check<'_> {
         let socket = self.socket(table.local.unwrap_or_default().socket);
         let identity = self.identity(table.identity.unwrap_or_default());
         let trust_dir = self.required_path("trust.dir", table.trust.unwrap_or_default().dir);
+        let bounds = self.bounds(table.limits.unwrap_or_default());
         let log = self.log(table.log.unwrap_or_default());
         let peers = self.peers(table.peer, node, matches!(peer_listener, Some(None)));
         Some(Config {
@@ -245,6 +250,7 @@ impl Check<'_> {
             identity: identity?,
             trust_dir: trust_dir?,
             peers,
+            bounds,
             log,
         })
     }
@@ -444,6 +450,82 @@ impl Check<'_> {
             );
         }
         good
+    }
+
+    fn bounds(&mut self, table: file::LimitsTable) -> Bounds {
+        let usual = Bounds::default();
+        let mut number = |name: &str, value: Option<u64>, unit: u64, usual: u64| match value {
+            None => usual,
+            Some(0) => {
+                self.problem(
+                    &format!("limits.{name}"),
+                    both!("不得为 0;删去此项即用默认值。", "must not be 0; leave it away for the default."),
+                );
+                usual
+            }
+            Some(value) => value.saturating_mul(unit),
+        };
+        let (kib, mib) = (1024, 1024 * 1024);
+        let bounds = Bounds {
+            overdue_millis: number("overdue_seconds", table.overdue_seconds, 1000, usual.overdue_millis),
+            disk_low_bytes: number("disk_low_mib", table.disk_low_mib, mib, usual.disk_low_bytes),
+            staged_bytes_max: usize::try_from(number(
+                "staged_mib",
+                table.staged_mib,
+                mib,
+                usual.staged_bytes_max as u64,
+            ))
+            .unwrap_or(usize::MAX),
+            peer: Rate {
+                entries_per_s: number(
+                    "peer_entries_per_second",
+                    table.peer_entries_per_second,
+                    1,
+                    usual.peer.entries_per_s,
+                ),
+                bytes_per_s: number(
+                    "peer_kib_per_second",
+                    table.peer_kib_per_second,
+                    kib,
+                    usual.peer.bytes_per_s,
+                ),
+            },
+            submitter: Rate {
+                entries_per_s: number(
+                    "submitter_entries_per_second",
+                    table.submitter_entries_per_second,
+                    1,
+                    usual.submitter.entries_per_s,
+                ),
+                bytes_per_s: number(
+                    "submitter_kib_per_second",
+                    table.submitter_kib_per_second,
+                    kib,
+                    usual.submitter.bytes_per_s,
+                ),
+            },
+        };
+        let least = limits::DISK_LOW_BYTES_MIN / mib;
+        if bounds.disk_low_bytes < limits::DISK_LOW_BYTES_MIN {
+            self.problem(
+                "limits.disk_low_mib",
+                both!(
+                    "至少 {least}:须容得下一个日志段和一次提交。",
+                    "is at least {least}: a journal segment and one commit have to fit."
+                ),
+            );
+        }
+        let most = limits::STAGED_TOTAL_BYTES_MAX as u64 / mib;
+        if bounds.staged_bytes_max > limits::STAGED_TOTAL_BYTES_MAX {
+            self.problem(
+                "limits.staged_mib",
+                both!(
+                    "至多 {most}:全部通道的草稿合计不超过此数。",
+                    "is at most {most}: the drafts of all channels together hold no more."
+                ),
+            );
+        }
+        bounds
     }
 
     fn log(&mut self, table: file::LogTable) -> Log {

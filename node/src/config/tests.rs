@@ -199,3 +199,21 @@ fn material_of_a_fresh_hierarchy_is_good_and_each_wrong_fact_is_named() {
     assert_eq!(settings(check(&text.replace("\"data\"", "\"absent/data\""), now_ms)), ["data_dir"]);
     assert_eq!(settings(check(&text.replace("\"data\"", "\"tls.pem\""), now_ms)), ["data_dir"]);
 }
+
+#[test]
+fn limits_have_defaults_units_and_bounds() {
+    assert_eq!(parse(GOOD).unwrap().bounds, Bounds::default());
+    let with = |line: &str| parse(&format!("{GOOD}\n[limits]\n{line}\n"));
+    let bounds = with("disk_low_mib = 1024\npeer_kib_per_second = 10\noverdue_seconds = 60").unwrap().bounds;
+    assert_eq!((bounds.disk_low_bytes, bounds.peer.bytes_per_s), (1 << 30, 10 * 1024));
+    assert_eq!(bounds.overdue_millis, 60_000);
+    for (line, setting) in [
+        ("disk_low_mib = 79", "limits.disk_low_mib"),
+        ("staged_mib = 257", "limits.staged_mib"),
+        ("submitter_entries_per_second = 0", "limits.submitter_entries_per_second"),
+    ] {
+        let error = with(line).unwrap_err();
+        assert_eq!(error.problems.len(), 1, "{error}");
+        assert_eq!((error.problems[0].setting.as_str(), error.problems[0].line.is_some()), (setting, true));
+    }
+}

@@ -1,10 +1,11 @@
 //! What business systems may ask: the gRPC face of the gateway's facade. Parses once, calls, and maps
 //! back; decides nothing.
 
-use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use gateway::channel::letter::RESERVED_ALIAS;
 use gateway::committer::Submission;
 use gateway::gateway::{CaseEntry, Gateway, MessageState};
 use gateway::id::{CaseId, Digest, Kind, LogPosition, MessageId, NodeId};
@@ -13,10 +14,12 @@ use gateway::service::case::CaseState;
 use gateway::time::UnixMillis;
 use proto::local::v1 as pb;
 use proto::local::v1::business_server::Business;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::inbox;
+use super::letters;
 use super::submit_stream::{self, SubmitAnswersStream};
+use super::submitters::Submitters;
 use crate::refused::to_status;
 
 /// Characters of a consumer's name.
@@ -27,11 +30,14 @@ const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 const CASES_PAGE_MAX: usize = 1000;
 /// Milliseconds that a caller may wait for a receipt in one call.
 const WAIT_MILLIS_MAX: u64 = 10 * 60 * 1000;
-/// Entries that wait for one consumer in memory.
-const INBOX_QUEUE: usize = 64;
 
 /// The service.
-pub struct BusinessService(pub Gateway);
+pub struct BusinessService {
+    /// What answers.
+    pub gateway: Gateway,
+    /// Who submits how much.
+    pub submitters: Arc<Submitters>,
+}
 
 /// A refusal of what a caller wrote.
 pub(super) fn invalid(what: impl Into<String>) -> Status {
@@ -50,7 +56,10 @@ fn case_id(text: &str) -> Result<CaseId, Status> {
     text.parse().map_err(|error| invalid(format!("case_id: {error}")))
 }
 
-fn optional<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, Status>) -> Result<Option<T>, Status> {
+pub(super) fn optional<T>(
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, Status>,
+) -> Result<Option<T>, Status> {
     if text.is_empty() { Ok(None) } else { parse(text).map(Some) }
 }
 
@@ -64,6 +73,14 @@ fn consumer(name: &str) -> Result<&str, Status> {
     } else {
         Err(invalid("consumer: 1 to 64 printable ASCII characters, not starting with `tongban.`"))
     }
+}
+
+/// Keys under which the node itself submits follow-ups of dead letters are not for others.
+fn own_key(key: &str) -> Result<(), Status> {
+    if key.starts_with(RESERVED_ALIAS) {
+        return Err(invalid(format!("idempotency_key: must not start with `{RESERVED_ALIAS}`")));
+    }
+    Ok(())
 }
 
 /// Runs what reads the disk on a thread that may block.
@@ -103,6 +120,9 @@ pub(super) fn submission(request: pb::SubmitRequest) -> Result<Submission, Refus
     let bad = |what: String| Refusal::new(RefusalCode::BadRequest, what);
     if request.idempotency_key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
         return Err(bad(format!("idempotency_key: over {IDEMPOTENCY_KEY_BYTES_MAX} bytes")));
+    }
+    if request.idempotency_key.starts_with(RESERVED_ALIAS) {
+        return Err(bad(format!("idempotency_key: must not start with `{RESERVED_ALIAS}`")));
     }
     let kind = Kind::named(&request.kind)
         .ok_or_else(|| Refusal::new(RefusalCode::UnknownKind, format!("kind={}", request.kind)))?;
@@ -177,8 +197,11 @@ pub fn case_view(entry: CaseEntry) -> pb::CaseView {
 #[tonic::async_trait]
 impl Business for BusinessService {
     async fn submit(&self, request: Request<pb::SubmitRequest>) -> Result<Response<pb::SubmitReply>, Status> {
+        let submitter = self.submitters.name(&request)?;
+        let bytes = request.get_ref().payload.len();
+        self.submitters.charge(&submitter, 1, bytes).map_err(|refusal| to_status(&refusal))?;
         let submission = submission(request.into_inner()).map_err(|refusal| to_status(&refusal))?;
-        let outcome = self.0.submit(submission).await.map_err(|refusal| to_status(&refusal))?;
+        let outcome = self.gateway.submit(submission).await.map_err(|refusal| to_status(&refusal))?;
         Ok(Response::new(submitted(outcome)))
     }
 
@@ -188,58 +211,17 @@ impl Business for BusinessService {
         &self,
         request: Request<Streaming<pb::SubmitBatch>>,
     ) -> Result<Response<Self::SubmitStreamStream>, Status> {
-        Ok(Response::new(submit_stream::open(self.0.clone(), request.into_inner())))
+        let submitter = self.submitters.name(&request)?;
+        let submitters = Arc::clone(&self.submitters);
+        let charge = move |entries, bytes| submitters.charge(&submitter, entries, bytes);
+        Ok(Response::new(submit_stream::open(self.gateway.clone(), charge, request.into_inner())))
     }
 
     type InboxStream = Pin<Box<dyn tokio_stream::Stream<Item = Result<pb::InboxEntry, Status>> + Send>>;
 
     async fn inbox(&self, request: Request<pb::InboxRequest>) -> Result<Response<Self::InboxStream>, Status> {
-        let name = consumer(&request.get_ref().consumer)?.to_owned();
-        let gateway = self.0.clone();
-        let (sender, receiver) = tokio::sync::mpsc::channel(INBOX_QUEUE);
-        tokio::spawn(async move {
-            let mut read = HashMap::new();
-            loop {
-                let next = tokio::select! {
-                    () = sender.closed() => return,
-                    next = gateway.next_inbox(&name, &mut read) => next,
-                };
-                let entries = match next {
-                    Ok(entries) => entries,
-                    Err(refusal) => {
-                        let _ = sender.send(Err(to_status(&refusal))).await;
-                        return;
-                    }
-                };
-                for entry in entries {
-                    let header = entry.header;
-                    let reply = header.as_ref().and_then(|header| header.in_reply_to);
-                    let message = pb::InboxEntry {
-                        from: entry.from.to_string(),
-                        epoch: entry.position.epoch,
-                        index: entry.position.index,
-                        message_id: header
-                            .as_ref()
-                            .map_or_else(Vec::new, |header| header.message_id.0.to_vec())
-                            .into(),
-                        kind: header.as_ref().map_or_else(String::new, |header| header.kind.clone()),
-                        case_id: header
-                            .as_ref()
-                            .and_then(|header| header.case_id.as_ref())
-                            .map_or_else(String::new, |id| id.as_str().to_owned()),
-                        in_reply_to: reply.map_or_else(Vec::new, |id| id.0.to_vec()).into(),
-                        verdict: entry.verdict.unwrap_or_default(),
-                        created_ms: header.as_ref().map_or(0, |header| header.created.0),
-                        erased: entry.payload.is_none(),
-                        payload: entry.payload.unwrap_or_default(),
-                    };
-                    if sender.send(Ok(message)).await.is_err() {
-                        return;
-                    }
-                }
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+        let entries = inbox::entries(self.gateway.clone(), consumer(&request.get_ref().consumer)?);
+        Ok(Response::new(Box::pin(entries)))
     }
 
     async fn acknowledge(
@@ -249,7 +231,7 @@ impl Business for BusinessService {
         let request = request.into_inner();
         let from = node(&request.from, "from")?;
         let next = LogPosition { epoch: request.epoch, index: request.next };
-        self.0
+        self.gateway
             .acknowledge(consumer(&request.consumer)?, from, next)
             .await
             .map_err(|refusal| to_status(&refusal))?;
@@ -264,13 +246,14 @@ impl Business for BusinessService {
         let to = node(&request.to, "to")?;
         let id = message_id(&request.message_id, "message_id")?;
         let timeout = Duration::from_millis(request.timeout_ms.min(WAIT_MILLIS_MAX));
-        let state = self.0.wait_receipt(to, id, timeout).await.map_err(|refusal| to_status(&refusal))?;
+        let state =
+            self.gateway.wait_receipt(to, id, timeout).await.map_err(|refusal| to_status(&refusal))?;
         Ok(Response::new(message_state(state)))
     }
 
     async fn show_case(&self, request: Request<pb::CaseRequest>) -> Result<Response<pb::CaseView>, Status> {
         let id = case_id(&request.get_ref().case_id)?;
-        let gateway = self.0.clone();
+        let gateway = self.gateway.clone();
         let entry = blocking(move || {
             gateway.case(&id)?.ok_or_else(|| Refusal::new(RefusalCode::CaseUnknown, id.as_str()))
         })
@@ -293,7 +276,7 @@ impl Business for BusinessService {
             let known: Vec<_> = CaseState::ALL.iter().map(|state| state.name()).collect();
             return Err(invalid(format!("state: {wanted} is none of {}, refused", known.join(", "))));
         }
-        let gateway = self.0.clone();
+        let gateway = self.gateway.clone();
         let cases = blocking(move || {
             let mut cases = Vec::new();
             loop {
@@ -321,8 +304,9 @@ impl Business for BusinessService {
         &self,
         request: Request<pb::PutLicenceRequest>,
     ) -> Result<Response<pb::PutLicenceReply>, Status> {
+        self.submitters.admit(&request, request.get_ref().licence.len())?;
         let licence = request.into_inner().licence;
-        self.0.put_licence(licence).await.map_err(|refusal| to_status(&refusal))?;
+        self.gateway.put_licence(licence).await.map_err(|refusal| to_status(&refusal))?;
         Ok(Response::new(pb::PutLicenceReply {}))
     }
 
@@ -330,16 +314,18 @@ impl Business for BusinessService {
         &self,
         request: Request<pb::PublishDocumentRequest>,
     ) -> Result<Response<pb::SubmitReply>, Status> {
+        self.submitters.admit(&request, request.get_ref().payload.len())?;
         let request = request.into_inner();
         let kind = match request.r#type.as_str() {
             "standard" => Kind::StandardPublish,
             "agreement" => Kind::AgreementSign,
             other => return Err(invalid(format!("type: {other} is neither `standard` nor `agreement`"))),
         };
+        own_key(&request.idempotency_key)?;
         let alias = (!request.idempotency_key.is_empty()).then_some(request.idempotency_key);
         let to = node(&request.to, "to")?;
         let outcome = self
-            .0
+            .gateway
             .publish_document(to, kind, request.payload, alias)
             .await
             .map_err(|refusal| to_status(&refusal))?;
@@ -351,7 +337,7 @@ impl Business for BusinessService {
         _request: Request<pb::ListDocumentsRequest>,
     ) -> Result<Response<pb::ListDocumentsReply>, Status> {
         let documents = self
-            .0
+            .gateway
             .documents()
             .into_iter()
             .map(|document| pb::DocumentView {
@@ -366,5 +352,35 @@ impl Business for BusinessService {
             })
             .collect();
         Ok(Response::new(pb::ListDocumentsReply { documents }))
+    }
+
+    async fn list_letters(
+        &self,
+        request: Request<pb::ListLettersRequest>,
+    ) -> Result<Response<pb::ListLettersReply>, Status> {
+        letters::list(&self.gateway, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn show_letter(
+        &self,
+        request: Request<pb::ShowLetterRequest>,
+    ) -> Result<Response<pb::LetterView>, Status> {
+        letters::show(&self.gateway, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn requeue_letter(
+        &self,
+        request: Request<pb::RequeueLetterRequest>,
+    ) -> Result<Response<pb::LetterPlan>, Status> {
+        self.submitters.admit(&request, 0)?;
+        letters::requeue(&self.gateway, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn discard_letter(
+        &self,
+        request: Request<pb::DiscardLetterRequest>,
+    ) -> Result<Response<pb::LetterPlan>, Status> {
+        self.submitters.admit(&request, request.get_ref().reason.len())?;
+        letters::discard(&self.gateway, request.into_inner()).await.map(Response::new)
     }
 }

@@ -3,9 +3,12 @@
 //! stops them in order.
 
 pub mod business;
+mod inbox;
+mod letters;
 pub mod operator;
 pub mod socket;
 mod submit_stream;
+pub mod submitters;
 
 use std::io::IsTerminal as _;
 use std::path::Path;
@@ -31,8 +34,9 @@ use tokio_stream::wrappers::UnixListenerStream;
 use self::business::BusinessService;
 use self::operator::OperatorService;
 use self::socket::LocalSocket;
+use self::submitters::Submitters;
 use crate::both;
-use crate::client::LOCAL_MESSAGE_BYTES_MAX;
+use crate::client::{LOCAL_MESSAGE_BYTES_MAX, LOCAL_REQUEST_BYTES_MAX};
 use crate::config::material::Material;
 use crate::config::{Config, LogFormat};
 use crate::console::{Console, Failure};
@@ -67,6 +71,7 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
         trust: Arc::clone(&trust),
         clock: Arc::new(SystemClock),
         randomness: Arc::new(SystemRandomness::default()),
+        bounds: config.bounds,
     };
     // Opening reads the disk: not on a thread that answers others.
     let opened = tokio::task::spawn_blocking(move || Gateway::open(settings, |_| {})).await;
@@ -105,6 +110,11 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
         Failure::input(both!("TLS 身份不能使用:{error}", "the TLS identity cannot be used: {error}"))
     })?;
     let responder = tokio::spawn(respond::run(gateway.clone()));
+    let disk = tokio::spawn({
+        let gateway = gateway.clone();
+        async move { gateway.watch_disk().await }
+    });
+    let submitters = Arc::new(Submitters::new(config.bounds.submitter, gateway.clock()));
 
     let LocalSocket { listener, guard } = local;
     let (stop_local, stop) = tokio::sync::oneshot::channel::<()>();
@@ -113,13 +123,13 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
             .initial_stream_window_size(LOCAL_WINDOW_BYTES)
             .initial_connection_window_size(4 * LOCAL_WINDOW_BYTES)
             .add_service(
-                BusinessServer::new(BusinessService(gateway.clone()))
-                    .max_decoding_message_size(LOCAL_MESSAGE_BYTES_MAX)
+                BusinessServer::new(BusinessService { gateway: gateway.clone(), submitters })
+                    .max_decoding_message_size(LOCAL_REQUEST_BYTES_MAX)
                     .max_encoding_message_size(LOCAL_MESSAGE_BYTES_MAX),
             )
             .add_service(
                 OperatorServer::new(OperatorService(gateway.clone()))
-                    .max_decoding_message_size(LOCAL_MESSAGE_BYTES_MAX)
+                    .max_decoding_message_size(LOCAL_REQUEST_BYTES_MAX)
                     .max_encoding_message_size(LOCAL_MESSAGE_BYTES_MAX),
             )
             .serve_with_incoming_shutdown(UnixListenerStream::new(listener), async {
@@ -144,6 +154,7 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
     }
     tracing::info!("stopping");
     responder.abort();
+    disk.abort();
     connected.close().await;
     let _ = stop_local.send(());
     serving.abort();

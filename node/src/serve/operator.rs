@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use gateway::channel::circuit::Circuit;
 use gateway::committer::LogSnapshot;
 use gateway::gateway::Gateway;
-use gateway::id::ChannelId;
+use gateway::id::{ChannelId, NodeId};
 use gateway::reconcile::plan::Pair;
 use proto::local::v1 as pb;
 use proto::local::v1::operator_server::Operator;
@@ -53,6 +54,22 @@ impl OperatorService {
             refused: log.refused,
         }
     }
+
+    fn peers(&self) -> Vec<pb::PeerView> {
+        let links = self.0.links();
+        let view = |(peer, circuit): (NodeId, Circuit)| {
+            let connected = links.is_live(peer);
+            pb::PeerView {
+                node: peer.to_string(),
+                connected,
+                circuit: circuit.state.name().to_owned(),
+                failures: circuit.failures,
+                next_dial_ms: if connected { 0 } else { circuit.next.0 },
+                last_failure: circuit.last_failure.map_or_else(String::new, |code| code.code().to_owned()),
+            }
+        };
+        links.circuits().into_iter().map(view).collect()
+    }
 }
 
 #[tonic::async_trait]
@@ -74,6 +91,9 @@ impl Operator for OperatorService {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             channels,
             journal_position: snapshot.position.0,
+            disk: snapshot.disk.name().to_owned(),
+            disk_free_bytes: snapshot.disk_room,
+            peers: self.peers(),
         }))
     }
 

@@ -17,7 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::business::{submission, submitted};
-use crate::refused::{retry_after_ms, to_status};
+use crate::refused::to_status;
 
 /// What the caller reads.
 pub(super) type SubmitAnswersStream =
@@ -34,17 +34,22 @@ struct Pending {
     outcomes: Result<Outcomes, Refusal>,
 }
 
-/// Opens the stream.
-pub(super) fn open(gateway: Gateway, requests: Streaming<pb::SubmitBatch>) -> SubmitAnswersStream {
+/// Opens the stream. `charge` takes submissions and payload bytes off the submitter's quota.
+pub(super) fn open(
+    gateway: Gateway,
+    charge: impl Fn(usize, usize) -> Result<(), Refusal> + Send + 'static,
+    requests: Streaming<pb::SubmitBatch>,
+) -> SubmitAnswersStream {
     let (answers, answered) = mpsc::channel(ANSWERS_QUEUED_MAX);
     let (pending, waiting) = mpsc::channel(SUBMIT_BATCHES_IN_FLIGHT_MAX);
-    tokio::spawn(read(gateway.clone(), requests, pending, answers.clone()));
+    tokio::spawn(read(gateway.clone(), charge, requests, pending, answers.clone()));
     tokio::spawn(answer(gateway, waiting, answers));
     Box::pin(ReceiverStream::new(answered))
 }
 
 async fn read(
     gateway: Gateway,
+    charge: impl Fn(usize, usize) -> Result<(), Refusal> + Send,
     mut requests: Streaming<pb::SubmitBatch>,
     pending: mpsc::Sender<Pending>,
     answers: mpsc::Sender<Result<pb::SubmitAnswers, Status>>,
@@ -64,11 +69,16 @@ async fn read(
         }
         // Room first: an unanswered batch holds its messages in memory.
         let Ok(room) = pending.reserve().await else { return };
-        room.send(hand_in(&gateway, batch));
+        let quota = charge(batch.requests.len(), bytes);
+        room.send(hand_in(&gateway, quota, batch));
     }
 }
 
-fn hand_in(gateway: &Gateway, batch: pb::SubmitBatch) -> Pending {
+fn hand_in(gateway: &Gateway, quota: Result<(), Refusal>, batch: pb::SubmitBatch) -> Pending {
+    if let Err(refusal) = quota {
+        let refused = vec![None; batch.requests.len()];
+        return Pending { peers: Vec::new(), refused, outcomes: Err(refusal) };
+    }
     let mut refused = Vec::with_capacity(batch.requests.len());
     let mut submissions = Vec::with_capacity(batch.requests.len());
     let mut peers: Vec<NodeId> = Vec::new();
@@ -147,7 +157,7 @@ fn marks(gateway: &Gateway, marked: &mut BTreeMap<NodeId, LogPosition>) -> Vec<p
 /// The outcomes of one batch in the order of its requests.
 async fn outcomes(pending: Pending) -> Result<Vec<pb::SubmitOutcome>, Refusal> {
     let decided = match pending.outcomes {
-        Ok(answer) => answer.await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into())),
+        Ok(outcomes) => outcomes.decided().await,
         Err(refusal) => Err(refusal),
     };
     let mut decided = match decided {
@@ -178,7 +188,7 @@ fn refused(refusal: &Refusal) -> pb::SubmitOutcome {
         fault: refusal.code.fault().name().to_owned(),
         message_zh: refusal.message(true),
         message_en: refusal.message(false),
-        retry_after_ms: retry_after_ms(refusal.code),
+        retry_after_ms: refusal.retry_after_millis().unwrap_or(0),
     };
     pb::SubmitOutcome { outcome: Some(pb::submit_outcome::Outcome::Refused(refused)) }
 }

@@ -21,6 +21,7 @@ pub fn state(lang: Lang, name: &str) -> String {
 pub fn kind(lang: Lang, name: &str) -> &str {
     let zh = match name {
         "refusal" => "拒收",
+        "cancellation" => "作废",
         "key.announce" => "公布密钥",
         "epoch.close" => "关闭期次",
         "epoch.open" => "开启期次",

@@ -88,6 +88,7 @@ fn payload(kind: Kind) -> Vec<u8> {
         }
         kind if kind.is_case() => encode_event(&event(Act::Kind(kind))),
         Kind::Refusal => encode_refusal(&RefusalCode::CaseWrongState.into(), 7),
+        Kind::Cancellation => pb::Cancellation { reason: "重复提交".into() }.encode_to_vec(),
         Kind::KeyAnnounce => pb::KeyAnnounce { certificate: vec![vec![1].into()] }.encode_to_vec(),
         Kind::StandardPublish => {
             let standard = crate::service::standard::Standard::for_item(
