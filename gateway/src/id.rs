@@ -21,6 +21,11 @@ pub struct IdError {
 pub struct NodeId([u8; 6]);
 
 impl NodeId {
+    /// The code as six ASCII digits, for keys.
+    pub fn as_bytes(&self) -> &[u8; 6] {
+        &self.0
+    }
+
     /// The code as text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("a NodeId holds ASCII digits only")

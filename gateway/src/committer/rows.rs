@@ -49,7 +49,11 @@ impl Place {
 }
 
 fn channel_prefix(channel: ChannelId) -> Vec<u8> {
-    [channel.from.as_str().as_bytes(), channel.to.as_str().as_bytes()].concat()
+    // Room for what follows in most keys: an epoch and an index, or a message's id.
+    let mut key = Vec::with_capacity(32);
+    key.extend_from_slice(channel.from.as_bytes());
+    key.extend_from_slice(channel.to.as_bytes());
+    key
 }
 
 /// All keys of one log start so: from, to, epoch.
@@ -106,7 +110,7 @@ pub fn case_facts(id: &CaseId) -> Vec<u8> {
 /// Table CaseFact: one fact. Local ones stand before those that crossed.
 pub fn case_fact(id: &CaseId, author: NodeId, local: bool, epoch: u32, index: u64) -> Vec<u8> {
     let mut key = case_facts(id);
-    key.extend_from_slice(author.as_str().as_bytes());
+    key.extend_from_slice(author.as_bytes());
     key.push(u8::from(!local));
     key.extend_from_slice(&epoch.to_be_bytes());
     key.extend_from_slice(&index.to_be_bytes());
@@ -131,7 +135,7 @@ pub fn licence_of_holder(type_code: &str, holder_code: &str) -> Vec<u8> {
 
 /// Table Cursor.
 pub fn cursor(consumer: &str, from: NodeId) -> Vec<u8> {
-    [consumer.as_bytes(), b"\0", from.as_str().as_bytes()].concat()
+    [consumer.as_bytes(), b"\0", from.as_bytes()].concat()
 }
 
 /// Table Request: a query or recognition request.
@@ -161,7 +165,7 @@ pub fn refused_here(channel: ChannelId, position: LogPosition) -> Vec<u8> {
 
 /// Table Staged: drafts to `to`, in order of their staging.
 pub fn staged(to: NodeId, serial: u64) -> Vec<u8> {
-    let mut key = to.as_str().as_bytes().to_vec();
+    let mut key = to.as_bytes().to_vec();
     key.extend_from_slice(&serial.to_be_bytes());
     key
 }
@@ -177,7 +181,7 @@ pub fn letter(settled: bool, to: NodeId, since_ms: u64, id: MessageId) -> Vec<u8
 /// Table Letter: prefix of the open or the settled letters, to all or to one.
 pub fn letters(settled: bool, to: Option<NodeId>) -> Vec<u8> {
     let mut key = if settled { b"s".to_vec() } else { b"o".to_vec() };
-    key.extend_from_slice(to.as_ref().map_or(&[], |to| to.as_str().as_bytes()));
+    key.extend_from_slice(to.as_ref().map_or(&[], |to| to.as_bytes()));
     key
 }
 
@@ -190,23 +194,23 @@ pub fn letter_of(key: &[u8]) -> Option<(NodeId, u64, MessageId)> {
 
 /// Table Letter: the key of a letter's row, by message.
 pub fn letter_place(to: NodeId, id: MessageId) -> Vec<u8> {
-    [b"m", to.as_str().as_bytes(), &id.0].concat()
+    [b"m", to.as_bytes(), &id.0].concat()
 }
 
 /// Table Letter: where a dropped draft lies.
 pub fn letter_draft(to: NodeId, id: MessageId) -> Vec<u8> {
-    [b"d", to.as_str().as_bytes(), &id.0].concat()
+    [b"d", to.as_bytes(), &id.0].concat()
 }
 
 /// Table Letter: the own entry that follows up the own message `id`.
 pub fn letter_follow(to: NodeId, id: MessageId) -> Vec<u8> {
-    [b"f", to.as_str().as_bytes(), &id.0].concat()
+    [b"f", to.as_bytes(), &id.0].concat()
 }
 
 /// Table Meta: a signing certificate, by its hash.
 pub fn signing_key(node: NodeId, leaf: &[u8]) -> Vec<u8> {
     let mut key = b"key/".to_vec();
-    key.extend_from_slice(node.as_str().as_bytes());
+    key.extend_from_slice(node.as_bytes());
     key.extend_from_slice(&crate::suite::sha256(&[leaf]));
     key
 }
