@@ -19,6 +19,7 @@ pub mod suite;
 // floor 3: rules
 pub mod authorize;
 pub mod channel;
+pub mod health;
 pub mod service;
 
 // floor 4: ports
@@ -26,6 +27,7 @@ pub mod archive;
 pub mod clock;
 pub mod committer;
 pub mod keybook;
+pub mod measure;
 pub mod peer;
 pub mod signer;
 pub mod store;

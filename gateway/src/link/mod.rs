@@ -15,6 +15,7 @@ use crate::clock::{Clock, Randomness};
 use crate::committer::{CommitterHandle, Snapshot};
 use crate::id::{ChannelId, LogId, NodeId};
 use crate::keybook::{KeyBook, SigningKey};
+use crate::measure::Measures;
 use crate::refusal::{Refusal, RefusalCode};
 use crate::signer::Signer;
 use crate::suite::Suite;
@@ -70,6 +71,8 @@ pub struct Links {
     pub clock: Arc<dyn Clock>,
     /// Chance.
     pub randomness: Arc<dyn Randomness>,
+    /// What is told about links and batches.
+    pub measures: Arc<Measures>,
     live: Mutex<HashMap<NodeId, LiveLink>>,
     changed: watch::Sender<u64>,
     /// Verdicts on signing certificates, each with the trust store that gave it. The store is held, so
@@ -101,6 +104,8 @@ pub struct LinksParts {
     pub clock: Arc<dyn Clock>,
     /// See [`Links`].
     pub randomness: Arc<dyn Randomness>,
+    /// See [`Links`].
+    pub measures: Arc<Measures>,
 }
 
 impl Links {
@@ -119,6 +124,7 @@ impl Links {
             older_chains: parts.older_chains,
             clock: parts.clock,
             randomness: parts.randomness,
+            measures: parts.measures,
             live: Mutex::default(),
             changed: watch::Sender::new(0),
             verified: Mutex::default(),

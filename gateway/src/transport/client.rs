@@ -7,6 +7,7 @@ use super::{CONNECTION_WINDOW_BYTES, FRAMES_QUEUED_MAX, KEEPALIVE_SECONDS, STREA
 use crate::id::NodeId;
 use crate::limits::{FRAME_BYTES_MAX, HANDSHAKE_MILLIS_MAX, REDIAL_MILLIS_MAX, REDIAL_MILLIS_MIN};
 use crate::link::{self, Links};
+use crate::measure::{Measures, Side};
 use crate::peer::PeerStream;
 use crate::refusal::{Refusal, RefusalCode};
 use arc_swap::ArcSwap;
@@ -57,7 +58,7 @@ pub async fn keep_dialling(links: Arc<Links>, dial: Dial) {
         if links.is_live(dial.peer) {
             continue;
         }
-        match connect(&dial).await {
+        match connect(&dial, &links.measures).await {
             Ok((connection, stream)) => {
                 if link::run(Arc::clone(&links), stream).await.is_ok() {
                     pause = REDIAL_MILLIS_MIN;
@@ -65,7 +66,7 @@ pub async fn keep_dialling(links: Arc<Links>, dial: Dial) {
                 drop(connection);
             }
             Err(refusal) => {
-                tracing::info!(peer = %dial.peer, address = dial.address, code = %refusal.code,
+                tracing::info!(peer = %dial.peer, address = dial.address, outcome = "not reached", code = %refusal.code,
                     detail = refusal.detail, "peer not reached");
             }
         }
@@ -73,7 +74,10 @@ pub async fn keep_dialling(links: Arc<Links>, dial: Dial) {
     }
 }
 
-async fn connect(dial: &Dial) -> Result<(tonic::transport::Channel, PeerStream), Refusal> {
+async fn connect(
+    dial: &Dial,
+    measures: &Arc<Measures>,
+) -> Result<(tonic::transport::Channel, PeerStream), Refusal> {
     let unreached = |why: String| Refusal::new(RefusalCode::NotContacted, why);
     let certificates: Arc<Mutex<Vec<CertificateDer<'static>>>> = Arc::default();
     let endpoint = Endpoint::from_static("http://peer.tongban")
@@ -84,15 +88,17 @@ async fn connect(dial: &Dial) -> Result<(tonic::transport::Channel, PeerStream),
         .keep_alive_while_idle(true)
         .connect_timeout(Duration::from_millis(HANDSHAKE_MILLIS_MAX));
     let (address, config, seen) = (dial.address.clone(), dial.config.load_full(), Arc::clone(&certificates));
+    let measures = Arc::clone(measures);
     let connector = tower::service_fn(move |_| {
         let (address, config, seen) = (address.clone(), Arc::clone(&config), Arc::clone(&seen));
+        let measures = Arc::clone(&measures);
         async move {
             let tcp = TcpStream::connect(&address).await?;
             tcp.set_nodelay(true)?;
             // The name is not used: who answers is judged by the SPIFFE id alone.
             let name = ServerName::try_from("peer.tongban").expect("a constant DNS name");
             let stream = TlsConnector::from(config).connect(name, tcp).await.inspect_err(|error| {
-                tell_refused_handshake(&address, error);
+                tell_refused_handshake(&measures, Side::Dialled, &address, error);
             })?;
             let (_, connection) = stream.get_ref();
             let chain = connection.peer_certificates().unwrap_or_default();

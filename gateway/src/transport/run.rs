@@ -8,12 +8,14 @@ use crate::gateway::Gateway;
 use crate::id::NodeId;
 use crate::limits::TRUST_POLL_MILLIS;
 use crate::link::Links;
+use crate::measure::Measures;
 use crate::refusal::RefusalCode;
 use arc_swap::ArcSwap;
 use certs::{Division, Identity, TrustStore};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -85,6 +87,7 @@ pub fn connect(gateway: &Gateway, settings: Settings) -> Result<Connected, Conne
     let identity = Identity::load(&settings.tls_chain, &settings.tls_key)?;
     let trust = settings.trust;
     let links = gateway.links();
+    tell_validity(&links.measures, &identity);
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
 
@@ -125,6 +128,7 @@ pub fn connect(gateway: &Gateway, settings: Settings) -> Result<Connected, Conne
         server,
         clients,
         clock,
+        measures: Arc::clone(&links.measures),
     };
     tasks.spawn(watch.run());
     Ok(Connected { tasks, links, stop })
@@ -138,6 +142,12 @@ struct Watch {
     server: Arc<ArcSwap<rustls::ServerConfig>>,
     clients: HashMap<Division, Arc<ArcSwap<rustls::ClientConfig>>>,
     clock: Clock,
+    measures: Arc<Measures>,
+}
+
+/// Tells until when the certificates in use are valid.
+fn tell_validity(measures: &Measures, identity: &Identity) {
+    measures.tls_not_after_ms.store(identity.not_after_ms(), Ordering::Relaxed);
 }
 
 /// What shows that files changed: each one's time of change and length.
@@ -203,6 +213,7 @@ impl Watch {
             config.store(Arc::new(client));
         }
         self.server.store(Arc::new(server));
+        tell_validity(&self.measures, &identity);
         tracing::info!("the TLS identity changed and is in use for new connections");
         Ok(())
     }

@@ -268,6 +268,7 @@ impl Site {
             clock: Arc::clone(&self.clock) as _,
             randomness: Arc::clone(&self.random) as _,
             alias_key: [7; 32],
+            measures: Arc::default(),
         };
         let (mut core, replayed) = Core::open(self.me, vec![self.peer], ports, |_| ())?;
         let own = SigningKey {
@@ -293,6 +294,7 @@ impl Site {
             older_chains: Vec::new(),
             clock: Arc::clone(&self.clock) as _,
             randomness: Arc::clone(&self.random) as _,
+            measures: Arc::default(),
         }));
         Ok(Node {
             me: self.me,
