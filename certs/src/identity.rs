@@ -61,11 +61,6 @@ impl Identity {
         &self.chain
     }
 
-    /// When the first of the chain's certificates ends, Unix ms at the beginning of its last second.
-    pub fn not_after_ms(&self) -> i64 {
-        not_after_ms(&self.chain)
-    }
-
     /// The chain in the shape that [`crate::TrustStore::verify`] takes.
     pub fn chain_refs(&self) -> Vec<&[u8]> {
         self.chain.iter().map(Vec::as_slice).collect()

@@ -104,8 +104,6 @@ pub const ALARM_RETRY_MILLIS_MIN: u64 = 1_000;
 pub const ALARM_RETRY_MILLIS_MAX: u64 = 5 * 60 * 1_000;
 /// Milliseconds that a node which must stop gives its last notices.
 pub const ALARM_FLUSH_MILLIS_MAX: u64 = 5_000;
-/// Bytes of a webhook's answer that are read; only its status counts.
-pub const ALARM_ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// Connections to the observation address at once: a scraper, a probe, a person.
 pub const OBSERVE_CONNECTIONS_MAX: usize = 16;

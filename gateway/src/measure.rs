@@ -8,8 +8,8 @@ use crate::id::NodeId;
 use crate::refusal::RefusalCode;
 use crate::time::UnixMillis;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Upper bounds of times, µs: from a tenth of a fast disk's sync to what an operator calls a hang.
@@ -175,8 +175,8 @@ pub struct Measures {
     pub links_opened: AtomicU64,
     /// The last commit found no room on the disk.
     pub disk_full: AtomicBool,
-    /// End of validity of the own TLS certificates in use, Unix ms; 0: none yet.
-    pub tls_not_after_ms: AtomicI64,
+    /// The own TLS chain in use for new connections, DER, leaf first; empty: none yet.
+    tls_chain: Mutex<Arc<Vec<Vec<u8>>>>,
     /// When the commit that is being made began, ms after `born`, plus one; 0: none is.
     commit_began: AtomicU64,
     /// Handshakes that failed. Codes are constants of this program, so they are few.
@@ -200,7 +200,7 @@ impl Default for Measures {
             link_ends: RefusalCounts::new(),
             links_opened: AtomicU64::new(0),
             disk_full: AtomicBool::new(false),
-            tls_not_after_ms: AtomicI64::new(0),
+            tls_chain: Mutex::default(),
             commit_began: AtomicU64::new(0),
             handshakes: Mutex::default(),
             unremembered: Mutex::default(),
@@ -244,6 +244,16 @@ impl Measures {
     pub fn handshakes_failed(&self) -> Vec<(Side, &'static str, u64)> {
         let handshakes = self.handshakes.lock().unwrap_or_else(PoisonError::into_inner);
         handshakes.iter().map(|((side, code), count)| (*side, *code, *count)).collect()
+    }
+
+    /// New connections use this TLS chain from now on.
+    pub fn uses_tls_chain(&self, chain: &[Vec<u8>]) {
+        *self.tls_chain.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(chain.to_vec());
+    }
+
+    /// The TLS chain in use, DER, leaf first; empty before the node connects.
+    pub fn tls_chain(&self) -> Arc<Vec<Vec<u8>>> {
+        Arc::clone(&self.tls_chain.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A peer holds signed entries that this node does not remember.

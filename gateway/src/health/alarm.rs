@@ -256,7 +256,8 @@ mod tests {
 
     #[test]
     fn each_condition_has_its_own_code() {
-        let wrong: [(RefusalCode, fn(&mut Facts)); 7] = [
+        type Wrong = (RefusalCode, fn(&mut Facts));
+        let wrong: [Wrong; 7] = [
             (RefusalCode::DiskLow, |facts| facts.disk_free_bytes = Some(DISK_FREE_BYTES_MIN - 1)),
             (RefusalCode::StoreFull, |facts| facts.disk_full = true),
             (RefusalCode::CommitterEnded, |facts| facts.committer_ended = true),

@@ -35,7 +35,7 @@ pub fn live(facts: &Facts) -> Vec<Check> {
 
 /// The store's progress, whole per cent.
 pub fn percent(bytes: u64, bytes_whole: u64) -> u64 {
-    if bytes_whole == 0 { 0 } else { bytes.min(bytes_whole).saturating_mul(100) / bytes_whole }
+    bytes.min(bytes_whole).saturating_mul(100).checked_div(bytes_whole).unwrap_or(0)
 }
 
 fn store(facts: &Facts) -> Option<Refusal> {
@@ -114,7 +114,8 @@ mod tests {
 
     #[test]
     fn each_fact_that_is_wrong_fails_its_own_check_with_its_own_code() {
-        let wrong: [(&str, RefusalCode, fn(&mut Facts)); 10] = [
+        type Wrong = (&'static str, RefusalCode, fn(&mut Facts));
+        let wrong: [Wrong; 10] = [
             ("store", RefusalCode::Replaying, |facts| facts.store = Store::Opening),
             ("store", RefusalCode::Replaying, |facts| {
                 facts.store = Store::Replaying { bytes: 1, bytes_whole: 2 };

@@ -15,7 +15,6 @@ use certs::{Division, Identity, TrustStore};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -87,7 +86,7 @@ pub fn connect(gateway: &Gateway, settings: Settings) -> Result<Connected, Conne
     let identity = Identity::load(&settings.tls_chain, &settings.tls_key)?;
     let trust = settings.trust;
     let links = gateway.links();
-    tell_validity(&links.measures, &identity);
+    links.measures.uses_tls_chain(identity.chain());
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
 
@@ -143,11 +142,6 @@ struct Watch {
     clients: HashMap<Division, Arc<ArcSwap<rustls::ClientConfig>>>,
     clock: Clock,
     measures: Arc<Measures>,
-}
-
-/// Tells until when the certificates in use are valid.
-fn tell_validity(measures: &Measures, identity: &Identity) {
-    measures.tls_not_after_ms.store(identity.not_after_ms(), Ordering::Relaxed);
 }
 
 /// What shows that files changed: each one's time of change and length.
@@ -213,7 +207,7 @@ impl Watch {
             config.store(Arc::new(client));
         }
         self.server.store(Arc::new(server));
-        tell_validity(&self.measures, &identity);
+        self.measures.uses_tls_chain(identity.chain());
         tracing::info!("the TLS identity changed and is in use for new connections");
         Ok(())
     }

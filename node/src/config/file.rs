@@ -26,6 +26,8 @@ pub struct FileTable {
     pub trust: Option<TrustTable>,
     pub peer: Vec<PeerTable>,
     pub log: Option<LogTable>,
+    pub observe: Option<ObserveTable>,
+    pub alarm: Option<AlarmTable>,
 }
 
 /// `[peer_listener]`.
@@ -83,6 +85,23 @@ pub struct LogTable {
     pub level: Option<String>,
 }
 
+/// `[observe]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "each setting is explained in tongban.sample.toml")]
+pub struct ObserveTable {
+    pub address: Option<String>,
+}
+
+/// `[alarm]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "each setting is explained in tongban.sample.toml")]
+pub struct AlarmTable {
+    pub command: Option<Vec<String>>,
+    pub webhook: Option<String>,
+}
+
 /// The tables and their keys. The key lists come from the structs themselves, by way of serde, so
 /// that they cannot differ; a new table has to be entered here, or its keys are refused.
 pub fn known_keys() -> BTreeMap<&'static str, &'static [&'static str]> {
@@ -94,6 +113,8 @@ pub fn known_keys() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("trust", names_of::<TrustTable>()),
         ("peer", names_of::<PeerTable>()),
         ("log", names_of::<LogTable>()),
+        ("observe", names_of::<ObserveTable>()),
+        ("alarm", names_of::<AlarmTable>()),
     ])
 }
 
