@@ -69,6 +69,8 @@
 //! [`Options::verify_bytes_max`] (2 GiB, one or two seconds). Older frames were verified when they
 //! were young and are verified again whenever they are read; [`inspect`] verifies everything.
 
+#[doc(hidden)]
+pub mod bench;
 mod files;
 mod frame;
 pub(in crate::store) mod medium;
