@@ -219,3 +219,40 @@ fn the_metrics_are_well_formed_and_say_what_is_there() {
         assert!(value == "+Inf" || value.parse::<f64>().is_ok(), "{line}");
     }
 }
+
+/// Names of metrics in a text: whatever begins as ours or the process's do.
+fn names_in(text: &str) -> std::collections::BTreeSet<String> {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words =
+        text.split(|c| !word(c)).filter(|name| name.starts_with("tongban_") || name.starts_with("process_"));
+    words.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_dashboard_and_the_sample_rules_use_only_what_is_exported() {
+    let text = metrics::render(&site().observed);
+    let mut exported = std::collections::BTreeSet::new();
+    for declared in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = declared.split_once(' ').unwrap();
+        if kind == "histogram" {
+            exported.extend(["bucket", "sum", "count"].map(|part| format!("{name}_{part}")));
+        } else {
+            exported.insert(name.to_owned());
+        }
+    }
+    let dashboard = include_str!("../../docs/grafana-tongban.json");
+    let rules = include_str!("../../docs/alerts.yaml");
+    for (file, used) in [("grafana-tongban.json", names_in(dashboard)), ("alerts.yaml", names_in(rules))] {
+        assert!(used.len() > 10, "{file} uses metrics");
+        let unknown: Vec<_> = used.difference(&exported).collect();
+        assert!(unknown.is_empty(), "{file} uses what nobody exports: {unknown:?}");
+    }
+    let dashboard: Value = serde_json::from_str(dashboard).unwrap();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        let (title, targets) = (&panel["title"], panel["targets"].as_array());
+        assert!(
+            panel["type"] == "row" || targets.is_some_and(|targets| !targets.is_empty()),
+            "{title} shows nothing"
+        );
+    }
+}
