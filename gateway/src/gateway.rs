@@ -306,15 +306,15 @@ impl Gateway {
         let named = (submission.message_id, submission.alias.clone());
         let taken = self.0.committer.ask(|reply| Command::Submit { submission, reply }).await;
         if let Err(refusal) = &taken {
-            let message = named.0.or_else(|| named.1.map(|alias| self.alias_id(to, &alias)));
-            let message = message.map(|id| id.to_string()).unwrap_or_default();
+            let message_id = named.0.or_else(|| named.1.map(|alias| self.alias_id(to, &alias)));
+            let message_id = message_id.map(|id| id.to_string()).unwrap_or_default();
             self.0.links.measures.refused_submissions.count(Some(refusal.code));
             if refusal.code == RefusalCode::Overloaded {
                 // Whoever sheds load must not write a line for each of thousands.
-                tracing::debug!(message, peer = %to, kind = kind.name(), outcome = "refused",
+                tracing::debug!(message_id, peer = %to, kind = kind.name(), outcome = "refused",
                     code = %refusal.code, "submission refused");
             } else {
-                tracing::info!(message, peer = %to, kind = kind.name(), outcome = "refused",
+                tracing::info!(message_id, peer = %to, kind = kind.name(), outcome = "refused",
                     code = %refusal.code, detail = refusal.detail, fault = refusal.code.fault().name(),
                     "submission refused");
             }

@@ -7,6 +7,7 @@
 pub mod city;
 pub mod desk;
 pub mod documents;
+pub mod probe;
 pub mod stranger;
 
 use city::City;

@@ -541,7 +541,7 @@ impl Core {
             }
             self.gathered += staged.draft.payload.len() + 512;
             if let Err(refusal) = self.sequence(staged.draft, staged.salt, now)? {
-                tracing::warn!(message = %id, %peer, outcome = "refused", code = %refusal.code,
+                tracing::warn!(message_id = %id, %peer, outcome = "refused", code = %refusal.code,
                     detail = refusal.detail, "a waiting draft is refused at its turn");
                 self.ports.measures.refused_submissions.count(Some(refusal.code));
                 self.ledger.drop_draft(peer, id, refusal.code);

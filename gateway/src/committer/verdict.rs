@@ -200,9 +200,9 @@ impl Core {
         let said = entry.raw.body.as_ref().and_then(payload);
         let said = said.and_then(|said| proto::exchange::v1::Refusal::decode(said).ok()).unwrap_or_default();
         let code = RefusalCode::with_code(&said.code);
-        let message = header.in_reply_to.map(|id| id.to_string()).unwrap_or_default();
+        let message_id = header.in_reply_to.map(|id| id.to_string()).unwrap_or_default();
         // The code of another release is the partner's text: it is counted, and not repeated here.
-        tracing::info!(message, peer = %header.channel.from, outcome = "refused by the peer",
+        tracing::info!(message_id, peer = %header.channel.from, outcome = "refused by the peer",
             code = code.map_or("other", RefusalCode::code), index = said.refused_index, "own entry refused");
         self.ports.measures.refused_received.count(code);
     }
@@ -218,9 +218,9 @@ impl Core {
     ) -> Result<(), CommitError> {
         let header = entry.header.as_ref().ok();
         let peer = channel.from;
-        let message = header.map(|header| header.message_id.to_string()).unwrap_or_default();
+        let message_id = header.map(|header| header.message_id.to_string()).unwrap_or_default();
         tracing::info!(
-            message, %peer, %channel, index = position.index, outcome = "refused", code = %refusal.code,
+            message_id, %peer, %channel, index = position.index, outcome = "refused", code = %refusal.code,
             detail = refusal.detail, fault = refusal.code.fault().name(), "entry refused"
         );
         self.ports.measures.refused_given.count(Some(refusal.code));
