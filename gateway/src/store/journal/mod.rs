@@ -78,8 +78,6 @@ mod read;
 mod repair;
 mod scan;
 mod segment;
-#[cfg(test)]
-mod tests;
 
 use std::io;
 use std::path::Path;
@@ -472,3 +470,6 @@ impl Journal for SegmentedJournal {
         folder.free().map_err(|error| JournalError::io(format!("look for room in {}", folder.name()), error))
     }
 }
+
+#[cfg(test)]
+mod tests;
