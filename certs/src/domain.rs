@@ -112,6 +112,7 @@ impl fmt::Debug for DivisionPrefix {
 pub struct Anchor {
     anchor: TrustAnchor<'static>,
     fingerprint: [u8; 32],
+    not_after_ms: i64,
     state: AnchorState,
 }
 
@@ -133,7 +134,8 @@ impl Anchor {
         let anchor = webpki::anchor_from_trusted_cert(&certificate)
             .map_err(|error| refused(error.to_string()))?
             .to_owned();
-        Ok(Self { anchor, fingerprint: fingerprint(der), state })
+        let not_after_ms = parsed.validity().not_after.timestamp().saturating_mul(1000);
+        Ok(Self { anchor, fingerprint: fingerprint(der), not_after_ms, state })
     }
 
     /// What it may be used for.
@@ -144,6 +146,11 @@ impl Anchor {
     /// SHA-256 of the certificate's DER.
     pub fn fingerprint(&self) -> &[u8; 32] {
         &self.fingerprint
+    }
+
+    /// The end of its own validity, Unix ms: for whoever plans its successor. It decides nothing here.
+    pub fn not_after_ms(&self) -> i64 {
+        self.not_after_ms
     }
 
     pub(crate) fn anchor(&self) -> &TrustAnchor<'static> {

@@ -11,6 +11,16 @@ use crate::error::TrustError;
 use crate::pem;
 use crate::profile::{self, KeyAlgorithm};
 
+/// When the first certificate of a chain (DER) ends, Unix ms at the beginning of its last second. One
+/// that cannot be read has no say: a trust store refuses it for other reasons. `i64::MAX`: none can be.
+pub fn not_after_ms(chain: &[Vec<u8>]) -> i64 {
+    let ends = chain
+        .iter()
+        .filter_map(|der| profile::parse(der).ok())
+        .map(|certificate| certificate.validity().not_after.timestamp().saturating_mul(1000));
+    ends.min().unwrap_or(i64::MAX)
+}
+
 /// A certificate chain and the private key of its leaf. The key is never printed.
 #[derive(Debug)]
 pub struct Identity {

@@ -20,7 +20,7 @@ pub mod store;
 
 pub use domain::{Anchor, AnchorState, DivisionPrefix, TrustDomain};
 pub use error::{Fault, TrustError};
-pub use identity::Identity;
+pub use identity::{Identity, not_after_ms};
 pub use profile::{KeyAlgorithm, Purpose};
 pub use revocation::{Crl, Revocation};
 pub use spiffe::{Division, DomainName, SpiffeId};

@@ -9,8 +9,8 @@ use crate::archive::{Archive, ArchiveError};
 use crate::clock::{Clock, Randomness};
 use crate::committer::ledger::{Documents, read_case};
 use crate::committer::{
-    self, Command, CommitError, CommitterHandle, Core, LogSnapshot, Ports, Replayed, Snapshot, Submission,
-    Submitted, rows,
+    self, Command, CommitError, CommitterHandle, Core, LogSnapshot, Ports, ReplayProgress, Replayed,
+    Snapshot, Submission, Submitted, rows,
 };
 use crate::document::{document_digest, pre_authentication_encoding};
 use crate::entry::{Header, payload};
@@ -21,6 +21,7 @@ use crate::limits::{
     INBOX_PAGE_ENTRIES_MAX, RETRY_QUEUE_MILLIS, SUBMITTING_BYTES_MAX,
 };
 use crate::link::{Links, LinksParts};
+use crate::measure::Measures;
 use crate::overload::Bounds;
 use crate::overload::disk::DiskState;
 use crate::proof;
@@ -66,6 +67,8 @@ pub struct Settings {
     pub randomness: Arc<dyn Randomness>,
     /// What an operator may set of this node's limits.
     pub bounds: Bounds,
+    /// What the core tells about itself: readable before the store is open.
+    pub measures: Arc<Measures>,
 }
 
 /// Why a node did not start.
@@ -246,14 +249,15 @@ impl Gateway {
     /// See [`OpenError`]; a damaged journal is reported with its place and not opened.
     pub fn open(
         settings: Settings,
-        replayed: impl FnMut(u64),
+        replayed: impl FnMut(ReplayProgress),
     ) -> Result<(Self, OpenReport, Stopped), OpenError> {
         let doing = |doing: String| move |source| OpenError::Io { doing, source };
         std::fs::create_dir_all(&settings.data_dir)
             .map_err(doing(format!("make {}", settings.data_dir.display())))?;
         let alias_key = alias_key(&settings.data_dir, &*settings.randomness)
             .map_err(doing(format!("read or make alias.key in {}", settings.data_dir.display())))?;
-        let (journal, index, mut report) = open_store(&settings.data_dir, &*settings.randomness)?;
+        let (journal, index, mut report) =
+            open_store(&settings.data_dir, &*settings.randomness, &settings.measures)?;
         let ports = Ports {
             journal: Box::new(journal),
             index: Arc::clone(&index),
@@ -262,6 +266,7 @@ impl Gateway {
             randomness: Arc::clone(&settings.randomness),
             alias_key,
             bounds: settings.bounds,
+            measures: Arc::clone(&settings.measures),
         };
         let (core, frames) = Core::open(settings.node, settings.peers, ports, replayed)?;
         report.replayed = frames;
@@ -300,6 +305,7 @@ impl Gateway {
             clock: Arc::clone(&settings.clock),
             randomness: settings.randomness,
             peer_rate: settings.bounds.peer,
+            measures: settings.measures,
         }));
         let inner = Inner {
             me: settings.node,
@@ -355,7 +361,46 @@ impl Gateway {
         let _held = self.0.submitting.try_acquire_many(bytes as u32).map_err(|_| {
             Refusal::retry_after(RefusalCode::Overloaded, RETRY_QUEUE_MILLIS, "submissions wait")
         })?;
-        self.0.committer.ask(|reply| Command::Submit { submission, reply }).await
+        let (to, kind) = (submission.to, submission.kind);
+        let named = (submission.message_id, submission.alias.clone());
+        let taken = self.0.committer.ask(|reply| Command::Submit { submission, reply }).await;
+        if let Err(refusal) = &taken {
+            let message_id = named.0.or_else(|| named.1.map(|alias| self.alias_id(to, &alias)));
+            let message_id = message_id.map(|id| id.to_string()).unwrap_or_default();
+            self.0.links.measures.refused_submissions.count(Some(refusal.code));
+            if refusal.code == RefusalCode::Overloaded {
+                // Whoever sheds load must not write a line for each of thousands.
+                tracing::debug!(message_id, peer = %to, kind = kind.name(), outcome = "refused",
+                    code = %refusal.code, "submission refused");
+            } else {
+                tracing::info!(message_id, peer = %to, kind = kind.name(), outcome = "refused",
+                    code = %refusal.code, detail = refusal.detail, fault = refusal.code.fault().name(),
+                    "submission refused");
+            }
+        }
+        taken
+    }
+
+    /// Commands that wait for the committer.
+    pub fn queued(&self) -> usize {
+        self.0.committer.waiting()
+    }
+
+    /// Looks at the state after the last commit, for a moment and without copying it.
+    pub fn look<T>(&self, at: impl FnOnce(&Snapshot) -> T) -> T {
+        at(&self.snapshot())
+    }
+
+    /// When the entry at `index` of the log to a peer was created, as its header says; nothing when there
+    /// is none.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn created(&self, to: NodeId, index: u64) -> Result<Option<UnixMillis>, Refusal> {
+        let log = self.0.links.out_log(to);
+        let batch = self.0.archive.batch(log, index).map_err(Self::damaged)?;
+        let raw = batch.and_then(|batch| batch.entries.into_iter().next());
+        Ok(raw.and_then(|raw| Header::parse(&raw.header).ok()).map(|header| header.created))
     }
 
     /// Takes several messages in their order; the receiver answers when all that were taken are durable.
@@ -867,6 +912,7 @@ fn move_aside(
 fn open_store(
     data_dir: &Path,
     randomness: &dyn Randomness,
+    measures: &Arc<Measures>,
 ) -> Result<(store::journal::SegmentedJournal, Arc<dyn Index>, OpenReport), OpenError> {
     let (journal_dir, index_dir) = (data_dir.join(JOURNAL_DIR), data_dir.join(INDEX_DIR));
     let index_error = |source| OpenError::Index { dir: index_dir.clone(), source };
@@ -885,6 +931,7 @@ fn open_store(
     randomness.fill(&mut mark);
     let options = |known_durable| store::journal::Options {
         known_durable,
+        measures: Arc::clone(measures),
         ..store::journal::Options::new(u64::from_le_bytes(mark))
     };
     let opened = store::journal::open(&journal_dir, options(index.reflects().map_err(index_error)?));

@@ -22,7 +22,7 @@ pub struct NodeId([u8; 6]);
 
 impl NodeId {
     /// The code as six ASCII digits, for keys.
-    pub fn as_bytes(&self) -> &[u8; 6] {
+    pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 

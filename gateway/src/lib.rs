@@ -19,6 +19,7 @@ pub mod suite;
 // floor 3: rules
 pub mod authorize;
 pub mod channel;
+pub mod health;
 pub mod overload;
 pub mod service;
 
@@ -27,6 +28,7 @@ pub mod archive;
 pub mod clock;
 pub mod committer;
 pub mod keybook;
+pub mod measure;
 pub mod peer;
 pub mod signer;
 pub mod store;

@@ -135,6 +135,42 @@ pub const INBOX_PAGES_WAITING_MAX: usize = 1;
 /// Bytes of the frames that are kept decoded for readers of logs. The last one read is kept anyway.
 pub const FRAMES_KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// Free bytes on the data folder's disk below which a node says that it is not ready: eight segments, some
+/// minutes of full load, so that somebody acts before commits are refused.
+pub const DISK_FREE_BYTES_MIN: u64 = 8 * SEGMENT_BYTES;
+/// Milliseconds after which a commit that goes on counts as stalled: no disk that is well takes so long.
+pub const COMMIT_STALL_MILLIS: u64 = 60_000;
+/// Milliseconds between looks at what metrics and alarms are about.
+pub const WATCH_MILLIS: u64 = 1_000;
+/// Milliseconds between probes of the signing key. A key in hardware may cost a round trip over a network.
+pub const KEY_PROBE_MILLIS: u64 = 10_000;
+/// Milliseconds that the signing key may take for an answer.
+pub const KEY_ANSWER_MILLIS_MAX: u64 = 5_000;
+/// Milliseconds between counts of the bytes below the data folder: it walks through every file.
+pub const DISK_USE_MILLIS: u64 = 60_000;
+/// Looks that are remembered of one log without receipts: more are joined two by two.
+pub const LAG_MARKS_MAX: usize = 512;
+
+/// Milliseconds that an alarm's condition must be gone before the alarm is over: what flickers is one alarm.
+pub const ALARM_CLEAR_MILLIS: u64 = 10_000;
+/// Days before its end at which a certificate is told about: to order a new one, to hurry, to run.
+pub const CERTIFICATE_DAYS_ALARMS: [i64; 3] = [30, 7, 1];
+/// Notices that wait for a command or webhook; beyond it the oldest is dropped and counted.
+pub const ALARM_QUEUE_MAX: usize = 64;
+/// Milliseconds that a command or webhook may take for one notice.
+pub const ALARM_ATTEMPT_MILLIS_MAX: u64 = 10_000;
+/// Milliseconds of the first pause after a notice that was not taken.
+pub const ALARM_RETRY_MILLIS_MIN: u64 = 1_000;
+/// Milliseconds of the longest pause.
+pub const ALARM_RETRY_MILLIS_MAX: u64 = 5 * 60 * 1_000;
+/// Milliseconds that a node which must stop gives its last notices.
+pub const ALARM_FLUSH_MILLIS_MAX: u64 = 5_000;
+
+/// Connections to the observation address at once: a scraper, a probe, a person.
+pub const OBSERVE_CONNECTIONS_MAX: usize = 16;
+/// Milliseconds for a request's head, so that a silent connection does not hold a place.
+pub const OBSERVE_HEAD_MILLIS_MAX: u64 = 5_000;
+
 const _: () = assert!(HEADER_BYTES_MAX + BODY_BYTES_MAX <= BATCH_BYTES_MAX, "the largest entry fits a batch");
 const _: () = assert!(FRAME_BYTES_MAX < 4 * 1024 * 1024, "a frame fits tonic's default decode limit");
 const _: () = assert!(COMMIT_BYTES_MAX as u64 * 2 <= SEGMENT_BYTES, "a commit fits a segment");
@@ -149,3 +185,6 @@ const _: () = assert!(
     "open means the longest pause soon"
 );
 const _: () = assert!(TRUST_POLL_MILLIS * 2 < 1000, "trust changes are seen within a second");
+const _: () = assert!(WATCH_MILLIS * 2 <= ALARM_CLEAR_MILLIS, "an alarm is not over between two looks");
+const _: () = assert!(KEY_ANSWER_MILLIS_MAX < KEY_PROBE_MILLIS, "one probe ends before the next begins");
+const _: () = assert!(DISK_FREE_BYTES_MIN > 2 * SEGMENT_BYTES, "a node warns before a segment does not fit");

@@ -256,6 +256,9 @@ refusals! {
     ClockSkew = "channel.clock_skew", Unknown, Unavailable,
         "检查点时间超前本机时钟五分钟以上;请双方核对时钟,随后自动重试。",
         "The checkpoint is more than five minutes ahead of this clock; compare both clocks, it is tried again by itself.";
+    Unremembered = "channel.unremembered", Unknown, DataLoss,
+        "对方持有本节点签过而不记得的报文,正在补回;若未恢复备份,签名密钥可能被盗,请立即吊销。",
+        "The peer holds signed entries that this node does not remember, they are being recovered; if no backup was restored, the signing key may be stolen: revoke it.";
     CosignatureUnknown = "channel.cosignature_unknown", Peer, DataLoss,
         "对方回执所指的长度或根不是本方签过的;通道已停,请双方比对。",
         "The receipt names a size or root that this node never signed; the channel is stopped, compare both copies.";
@@ -339,6 +342,30 @@ refusals! {
     StoreFull = "store.full", Operator, ResourceExhausted,
         "磁盘空间不足,停止收件;请清理后自动恢复。",
         "The disk is nearly full and nothing more is accepted; free some space, it recovers by itself.";
+    Replaying = "store.replaying", Ours, Unavailable,
+        "存储尚未打开或正在重放日志;完成后自动就绪,请看进度。",
+        "The store is not open yet or replays its journal; the node is ready when that is done, watch the progress.";
+    DiskLow = "store.disk_low", Operator, ResourceExhausted,
+        "磁盘可用空间低于下限;请在写满之前清理或扩容。",
+        "The disk's free space is below its limit; free or add space before it is full.";
+    KeySilent = "node.key_silent", Operator, Unavailable,
+        "签名密钥不应答或已锁定;请检查密钥文件或密码设备。",
+        "The signing key does not answer or is locked; look at the key's file or device.";
+    CommitterEnded = "node.committer_ended", Ours, Unavailable,
+        "提交线程已停,节点不再收发;请查看日志并重启节点。",
+        "The committer has ended and nothing is taken or sent any more; read the log and start the node again.";
+    CommitterStalled = "node.committer_stalled", Unknown, Unavailable,
+        "一次提交迟迟未完成;请检查磁盘与内核日志。",
+        "A commit has been going on for too long; look at the disk and the kernel's log.";
+    TrustStale = "node.trust_stale", Operator, Unauthenticated,
+        "吊销列表已过期;请取得新的列表放入信任目录,宽限期后该信任域的连接将被拒绝。",
+        "A revocation list is out of date; put a new one into the trust folder, after the grace the domain's connections are refused.";
+    CertificateExpiring = "node.certificate_expiring", Operator, Unauthenticated,
+        "本节点证书即将到期或已到期;请向 CA 申请新证书并更换。",
+        "A certificate of this node expires soon or has expired; have the CA issue a new one and install it.";
+    CertificateRefused = "node.certificate_refused", Operator, Unauthenticated,
+        "本节点的证书按自己的信任目录已不受信任;请核对证书与信任目录。",
+        "This node's certificate is not trusted by its own trust folder; compare the certificate and the folder.";
     NotFound = "request.not_found", Operator, NotFound,
         "没有找到所请求的内容;请核对编号。",
         "What was asked for does not exist; check the identifier.";

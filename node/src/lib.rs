@@ -8,6 +8,7 @@ pub mod client;
 pub mod config;
 pub mod console;
 pub mod demo;
+pub mod observe;
 pub mod refused;
 pub mod serve;
 pub mod text;

@@ -74,10 +74,17 @@ impl City {
         self.home.join("tongban.toml")
     }
 
-    /// Adds lines to the end of the configuration.
+    /// Adds lines to the configuration, before the node starts.
     pub fn configure(&self, lines: &str) {
         let text = std::fs::read_to_string(self.config()).expect("a configuration");
         std::fs::write(self.config(), format!("{text}\n{lines}\n")).expect("a configuration is written");
+    }
+
+    /// Has the node serve metrics and probes; the port.
+    pub fn observe(&self) -> u16 {
+        let port = crate::free_port();
+        self.configure(&format!("[observe]\naddress = \"127.0.0.1:{port}\""));
+        port
     }
 
     /// Where journal and index lie.

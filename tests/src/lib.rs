@@ -8,6 +8,7 @@ pub mod city;
 pub mod desk;
 pub mod disk;
 pub mod documents;
+pub mod probe;
 pub mod stranger;
 
 use city::City;

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, &[&str])] = &[
     ("vocabulary", &["codes", "id", "limits", "refusal", "time"]),
     ("evidence", &["document", "entry", "log", "suite"]),
-    ("rules", &["authorize", "channel", "overload", "service"]),
-    ("ports", &["archive", "clock", "committer", "keybook", "peer", "signer", "store", "wire"]),
+    ("rules", &["authorize", "channel", "health", "overload", "service"]),
+    ("ports", &["archive", "clock", "committer", "keybook", "measure", "peer", "signer", "store", "wire"]),
     ("shell", &["gateway", "link", "proof", "reconcile", "respond"]),
     ("transport", &["transport"]),
 ];
@@ -31,9 +31,11 @@ const SIBLINGS: &[(&str, &str)] = &[
     ("committer", "archive"),
     ("committer", "clock"),
     ("committer", "keybook"),
+    ("committer", "measure"),
     ("committer", "signer"),
     ("committer", "store"),
     ("committer", "wire"),
+    ("store", "measure"),
     // shell
     ("gateway", "link"),
     ("gateway", "proof"),

@@ -30,6 +30,7 @@ use crate::limits::{
     COMMIT_COMMANDS_MAX, NAME_BYTES_MAX, RETRY_SPACE_MILLIS, STAGED_DRAFTS_MAX, STAGED_TOTAL_BYTES_MAX,
 };
 use crate::log::checkpoint::{Checkpoint, Note, cosigned_message};
+use crate::measure::{Measures, Stopwatch, Unremembered};
 use crate::overload::Bounds;
 use crate::overload::disk::{DiskState, DiskUse};
 use crate::refusal::{Refusal, RefusalCode};
@@ -43,6 +44,7 @@ use bytes::Bytes;
 use ledger::{Documents, Draft, Ledger, head};
 use prost::Message as _;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 use tokio::sync::watch;
 
@@ -62,6 +64,8 @@ pub struct Ports {
     pub alias_key: [u8; 32],
     /// What an operator may set of this node's limits.
     pub bounds: Bounds,
+    /// What is told about commits.
+    pub measures: Arc<Measures>,
 }
 
 /// One log as others may see it: the state after the last durable commit.
@@ -151,6 +155,17 @@ pub struct Replayed {
     pub frames: u64,
 }
 
+/// How far a start has come in bringing the index up to the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReplayProgress {
+    /// Frames that were applied.
+    pub frames: u64,
+    /// Bytes of the journal before the newest of them, counted from the first.
+    pub bytes: u64,
+    /// Bytes that are to be applied in all.
+    pub bytes_whole: u64,
+}
+
 impl Core {
     /// Brings the index up to the journal and takes up the state.
     ///
@@ -160,7 +175,7 @@ impl Core {
         me: NodeId,
         peers: Vec<NodeId>,
         ports: Ports,
-        mut progress_of_replay: impl FnMut(u64),
+        mut progress_of_replay: impl FnMut(ReplayProgress),
     ) -> Result<(Self, Replayed), CommitError> {
         let suite = ports.signer.public_key().suite;
         let archive = Arc::new(Archive::new(ports.journal.reader(), Arc::clone(&ports.index)));
@@ -171,15 +186,18 @@ impl Core {
         let reader = ports.journal.reader();
         let index = Arc::clone(&ports.index);
         let after = index.reflects()?;
+        let extent = ports.journal.extent().map_err(CommitError::Journal)?;
+        let mut from = None;
         reader
             .replay(after, None, &mut |frame| {
                 let visit = |error: Box<dyn std::error::Error + Send + Sync>| JournalError::Visitor(error);
                 let changes = ledger.replay(&frame).map_err(|error| visit(Box::new(error)))?;
                 index.apply(changes, frame.position).map_err(|error| visit(Box::new(error)))?;
                 frames += 1;
-                if frames % 4096 == 0 {
-                    progress_of_replay(frame.position.0);
-                }
+                let at = extent.bytes_before(frame.locator);
+                let from = *from.get_or_insert(at);
+                let (bytes, bytes_whole) = (at - from, extent.bytes().saturating_sub(from));
+                progress_of_replay(ReplayProgress { frames, bytes, bytes_whole });
                 Ok(())
             })
             .map_err(CommitError::Journal)?;
@@ -236,6 +254,7 @@ impl Core {
     pub fn commit(&mut self, waiting: &mut VecDeque<Command>) -> Result<(), CommitError> {
         let now = self.ports.clock.now();
         self.look_at_disk();
+        let began = self.ports.measures.commit_begins();
         // What waited longest goes first: drafts that one commit could not hold, or that waited for what
         // the peer had to give back.
         for peer in self.backlog() {
@@ -249,7 +268,8 @@ impl Core {
             self.take(command, now)?;
         }
         self.seal(now)?;
-        let result = self.write(now);
+        let result = self.write(now, began);
+        self.ports.measures.commit_ends();
         self.gathered = 0;
         let told = match &result {
             Ok(outcome) => outcome.clone(),
@@ -359,6 +379,8 @@ impl Core {
                 self.answer(reply, Ok(()));
             }
             Command::Resume { channel, reason, reply } => {
+                // The reason is a person's own words: it stands in the journal, not here.
+                tracing::warn!(%channel, outcome = "resumed", "channel resumed by an operator");
                 self.ledger.resume(channel, &reason);
                 let peer = if channel.from == self.me { channel.to } else { channel.from };
                 if let Some(out) = self.ledger.out.get_mut(&peer) {
@@ -589,7 +611,9 @@ impl Core {
             }
             self.gathered += staged.draft.payload.len() + 512;
             if let Err(refusal) = self.sequence(staged.draft.clone(), staged.salt, now)? {
-                tracing::warn!(message = %id, code = %refusal.code, "a waiting draft is refused at its turn");
+                tracing::warn!(message_id = %id, %peer, outcome = "refused", code = %refusal.code,
+                    detail = refusal.detail, "a waiting draft is refused at its turn");
+                self.ports.measures.refused_submissions.count(Some(refusal.code));
                 self.ledger.drop_draft(peer, id, refusal.code, Some(&staged), now);
             }
         }
@@ -647,17 +671,19 @@ impl Core {
             }
             Contact::RecoverFrom(size) => {
                 let detail = format!("peer={peer} here={size} there={}", copy.size);
-                tracing::error!(%peer, here = size, there = copy.size,
-                    "the peer holds signed entries that this node does not remember: recovering them; \
+                tracing::error!(%peer, outcome = "recovering", code = %RefusalCode::Unremembered, here = size,
+                    there = copy.size, "the peer holds signed entries that this node does not remember: recovering them; \
                      if no backup was restored, the signing key may be stolen");
-                self.ledger.alarm("channel.unremembered", detail);
+                self.ledger.alarm(RefusalCode::Unremembered.code(), detail);
+                let found = Unremembered { here: size, there: copy.size, at: now };
+                self.ports.measures.found_unremembered(peer, found);
                 Ok(ContactOutcome::RecoverFrom { here: size, there: copy.size })
             }
             Contact::Fork => {
                 let refusal = Refusal::new(RefusalCode::Fork, format!("size={}", copy.size));
                 let evidence = [statement.copy.as_ref(), self.ledger.out[&peer].signed.as_ref()];
                 let evidence = evidence.into_iter().flatten().map(|note| Bytes::from(note.text())).collect();
-                tracing::error!(%peer, size = copy.size, "fork: two signed roots for one size; channel stopped");
+                tell_stop(log.channel, &refusal);
                 self.ledger.stop(log.channel, &refusal, evidence);
                 Ok(ContactOutcome::Stopped(RefusalCode::Fork))
             }
@@ -693,6 +719,7 @@ impl Core {
             Receipt::NeverSigned => {
                 let detail = format!("size={}", note.checkpoint().size);
                 let refusal = Refusal::new(RefusalCode::CosignatureUnknown, detail);
+                tell_stop(log.channel, &refusal);
                 self.ledger.stop(log.channel, &refusal, vec![Bytes::from(note.text())]);
                 Err(refusal)
             }
@@ -737,6 +764,7 @@ impl Core {
             Decision::Refuse(refusal) => Ok(Err(refusal)),
             Decision::Stop(refusal) => {
                 let evidence = vec![Bytes::from(batch.note().text())];
+                tell_stop(log.channel, &refusal);
                 self.ledger.stop(log.channel, &refusal, evidence);
                 Ok(Err(refusal))
             }
@@ -775,7 +803,7 @@ impl Core {
                 let held = self.ledger.inbound[&peer].cosigned.as_ref();
                 let evidence = [Some(batch.note()), held];
                 let evidence = evidence.into_iter().flatten().map(|note| Bytes::from(note.text())).collect();
-                tracing::error!(%peer, code = %refusal.code, detail = refusal.detail, "channel stopped");
+                tell_stop(log.channel, &refusal);
                 self.ledger.stop(log.channel, &refusal, evidence);
                 Ok(Err(refusal))
             }
@@ -792,6 +820,9 @@ impl Core {
             let lost = position.index < self.ledger.inbound[&peer].recovered_below;
             let verdict = self.verdict(entry, log.channel, position, seconds(now), lost);
             let code = verdict.as_ref().err().map(|refusal| refusal.code);
+            if code.is_none() {
+                self.count_refusal(entry);
+            }
             self.ledger.take_in(peer, &entry.raw, code, now);
             self.gathered += entry.raw.header.len() + entry.raw.body.as_ref().map_or(0, Bytes::len);
             if let Err(refusal) = verdict {
@@ -818,7 +849,7 @@ impl Core {
 
     // ---- the end of a commit ----
 
-    fn write(&mut self, now: UnixMillis) -> Result<Result<(), Refusal>, CommitError> {
+    fn write(&mut self, now: UnixMillis, began: Stopwatch) -> Result<Result<(), Refusal>, CommitError> {
         if !self.ledger.is_dirty() {
             self.publish();
             return Ok(Ok(()));
@@ -830,8 +861,10 @@ impl Core {
             Ok(placed) => {
                 let changes = self.ledger.changes(places, placed.locator);
                 self.ports.index.apply(changes, placed.position)?;
-                self.publish();
+                let entries = self.publish();
                 self.full = false;
+                self.ports.measures.committed(began, entries);
+                self.ports.measures.disk_full.store(false, Ordering::Relaxed);
                 Ok(Ok(()))
             }
             Err(JournalError::Full | JournalError::TooLarge { .. }) => {
@@ -864,14 +897,18 @@ impl Core {
                     self.ledger.signing_key_again(key);
                 }
                 self.full = true;
+                self.ports.measures.disk_full.store(true, Ordering::Relaxed);
                 Ok(Err(RefusalCode::StoreFull.into()))
             }
             Err(error) => Err(CommitError::Journal(error)),
         }
     }
 
-    fn publish(&mut self) {
-        let mut snapshot = self.snapshot.write().expect("no holder of the snapshot panics");
+    /// Shows the state to readers; by how many entries the logs have grown since they saw it last.
+    fn publish(&mut self) -> u64 {
+        let mut grown = 0;
+        let mut shown = self.snapshot.write().expect("no holder of the snapshot panics");
+        let snapshot = &mut *shown;
         for peer in std::mem::take(&mut self.touched) {
             if let (Some(out), Some(inbound)) = (self.ledger.out.get(&peer), self.ledger.inbound.get(&peer)) {
                 let stop =
@@ -898,14 +935,18 @@ impl Core {
                     stopped: stop(inbound.machine.stopped, &inbound.stopped_detail),
                     refused: inbound.refused,
                 };
-                snapshot.out.insert(peer, out);
-                snapshot.inbound.insert(peer, inbound);
+                for (logs, log) in [(&mut snapshot.out, out), (&mut snapshot.inbound, inbound)] {
+                    let size = log.size;
+                    let before = logs.insert(peer, log).map_or(0, |before| before.size);
+                    grown += size.saturating_sub(before);
+                }
             }
         }
-        snapshot.position = self.ports.journal.end();
-        (snapshot.disk, snapshot.disk_room) = self.disk;
-        drop(snapshot);
+        shown.position = self.ports.journal.end();
+        (shown.disk, shown.disk_room) = self.disk;
+        drop(shown);
         self.progress.send_modify(|count| *count += 1);
+        grown
     }
 
     /// Makes the index durable: for an orderly stop.
@@ -933,6 +974,12 @@ pub(crate) fn alias_id(secret: &[u8; 32], to: NodeId, alias: &str) -> MessageId 
     id[6] = id[6] & 0x0f | 0x80; // UUID version 8: ours
     id[8] = id[8] & 0x3f | 0x80;
     MessageId(id)
+}
+
+/// One event for each stop, whatever found it.
+fn tell_stop(channel: ChannelId, refusal: &Refusal) {
+    tracing::error!(%channel, outcome = "stopped", code = %refusal.code, detail = refusal.detail,
+        fault = refusal.code.fault().name(), advice = refusal.code.en(), "channel stopped");
 }
 
 /// Names that become keys of the index.

@@ -53,6 +53,11 @@ impl CommitterHandle {
         answer.await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))
     }
 
+    /// Commands that wait in the queue.
+    pub fn waiting(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
     /// Queues a command whose answer the caller awaits elsewhere; waits for room.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ use crate::suite::sha256;
 use crate::time::UnixMillis;
 use crate::wire;
 use bytes::Bytes;
+use prost::Message as _;
 
 impl Core {
     /// Fills in the agreement and the standard that a draft relies on, where its submitter left that
@@ -190,6 +191,22 @@ impl Core {
         }
     }
 
+    /// Counts an entry that is a refusal of one of ours, and says so.
+    pub(super) fn count_refusal(&self, entry: &ReadEntry) {
+        let Ok(header) = &entry.header else { return };
+        if header.kind != Kind::Refusal.name() {
+            return;
+        }
+        let said = entry.raw.body.as_ref().and_then(payload);
+        let said = said.and_then(|said| proto::exchange::v1::Refusal::decode(said).ok()).unwrap_or_default();
+        let code = RefusalCode::with_code(&said.code);
+        let message_id = header.in_reply_to.map(|id| id.to_string()).unwrap_or_default();
+        // The code of another release is the partner's text: it is counted, and not repeated here.
+        tracing::info!(message_id, peer = %header.channel.from, outcome = "refused by the peer",
+            code = code.map_or("other", RefusalCode::code), index = said.refused_index, "own entry refused");
+        self.ports.measures.refused_received.count(code);
+    }
+
     /// Answers a refused entry in the reverse channel. A refusal is never answered.
     pub(super) fn refuse(
         &mut self,
@@ -201,10 +218,12 @@ impl Core {
     ) -> Result<(), CommitError> {
         let header = entry.header.as_ref().ok();
         let peer = channel.from;
+        let message_id = header.map(|header| header.message_id.to_string()).unwrap_or_default();
         tracing::info!(
-            %channel, index = position.index, code = %refusal.code, fault = refusal.code.fault().name(),
-            "entry refused"
+            message_id, %peer, %channel, index = position.index, outcome = "refused", code = %refusal.code,
+            detail = refusal.detail, fault = refusal.code.fault().name(), "entry refused"
         );
+        self.ports.measures.refused_given.count(Some(refusal.code));
         if header.is_some_and(|header| header.kind == Kind::Refusal.name()) {
             return Ok(());
         }

@@ -38,6 +38,7 @@ pub(super) async fn deliver(
             }
             continue;
         };
+        links.measures.batch_sent_entries.observe(batch.entries.len() as u64);
         next = batch.first + batch.entries.len() as u64;
         in_flight.push_back(next);
         let batch = wire::Batch {

@@ -18,6 +18,7 @@ use crate::committer::{CommitterHandle, Snapshot};
 use crate::id::{ChannelId, LogId, NodeId};
 use crate::keybook::{KeyBook, SigningKey};
 use crate::limits::INTAKE_BYTES_MAX;
+use crate::measure::Measures;
 use crate::overload::quota::{Quotas, Rate};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::signer::Signer;
@@ -74,6 +75,8 @@ pub struct Links {
     pub clock: Arc<dyn Clock>,
     /// Chance.
     pub randomness: Arc<dyn Randomness>,
+    /// What is told about links and batches.
+    pub measures: Arc<Measures>,
     live: Mutex<HashMap<NodeId, LiveLink>>,
     changed: watch::Sender<u64>,
     /// Verdicts on signing certificates, each with the trust store that gave it. The store is held, so
@@ -113,6 +116,8 @@ pub struct LinksParts {
     pub randomness: Arc<dyn Randomness>,
     /// What one peer may send.
     pub peer_rate: Rate,
+    /// See [`Links`].
+    pub measures: Arc<Measures>,
 }
 
 impl Links {
@@ -131,6 +136,7 @@ impl Links {
             older_chains: parts.older_chains,
             clock: parts.clock,
             randomness: parts.randomness,
+            measures: parts.measures,
             live: Mutex::default(),
             changed: watch::Sender::new(0),
             verified: Mutex::default(),

@@ -18,6 +18,7 @@ use proto::exchange::v1 as wire;
 use proto::exchange::v1::frame::Kind as Frame;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -37,11 +38,19 @@ pub async fn run(links: Arc<Links>, mut stream: PeerStream) -> Result<(), Refusa
     let peer = stream.peer;
     let outgoing = stream.outgoing.clone();
     let outcome = converse(&links, &mut stream).await;
+    links
+        .measures
+        .link_ends
+        .count(Some(outcome.as_ref().err().map_or(RefusalCode::LinkBroken, |refusal| refusal.code)));
+    if outcome.is_ok() {
+        tracing::info!(%peer, dialled = stream.dialled, outcome = "closed", code = %RefusalCode::LinkBroken,
+            "link ended: the stream ended without a word");
+    }
     if let Err(refusal) = &outcome {
         let close = wire::Close { code: refusal.code.code().into(), message: refusal.message(false) };
         let _ = outgoing.try_send(frame(Frame::Close(close)));
-        tracing::info!(%peer, dialled = stream.dialled, code = %refusal.code, detail = refusal.detail,
-            fault = refusal.code.fault().name(), "link ended");
+        tracing::info!(%peer, dialled = stream.dialled, outcome = "closed", code = %refusal.code,
+            detail = refusal.detail, fault = refusal.code.fault().name(), "link ended");
     }
     outcome
 }
@@ -55,7 +64,8 @@ async fn converse(links: &Arc<Links>, stream: &mut PeerStream) -> Result<(), Ref
     let heard = exchange_opens(links, stream).await?;
     let (reconcile_sender, reconcile_asks) = mpsc::channel(4);
     let (_registered, fenced) = links.register(peer, heard.name, reconcile_sender)?;
-    tracing::info!(%peer, dialled = stream.dialled, "link open");
+    links.measures.links_opened.fetch_add(1, Ordering::Relaxed);
+    tracing::info!(%peer, dialled = stream.dialled, outcome = "open", "link open");
     Session::new(links, stream, heard).run(stream, fenced, reconcile_asks).await
 }
 
@@ -293,6 +303,7 @@ impl Session {
 
     async fn batch(&mut self, batch: wire::Batch) -> Result<(), Refusal> {
         let log = self.links.in_log(self.peer);
+        self.links.measures.batch_received_entries.observe(batch.entries.len() as u64);
         let batch = Self::unchecked(batch.epoch, batch.first, batch.entries, &batch.checkpoint);
         let links = Arc::clone(&self.links);
         let peer = self.peer;

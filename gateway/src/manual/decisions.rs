@@ -143,6 +143,20 @@
 //! *What would change our mind.* Submitters that do not trust each other: then one socket and one system
 //! user for each, which quotas tell apart already.
 //!
+//! # The core counts with its own atomics
+//!
+//! *Context.* Somebody has to see queues, syncs and refusals from outside. Metric libraries bring
+//! registries, label maps with locks, and often an HTTP or TLS stack of their own; the committer makes
+//! tens of thousands of entries a second.
+//! *Choice.* One struct of atomics ([`crate::measure`]), a few additions for each commit or batch and
+//! none for an entry; histograms with fixed bounds. What changes slowly (sizes, lags, certificates, the
+//! disk) is not counted at all but read when somebody asks. Names, labels and the text are the node's.
+//! Whether a node is ready and what is an alarm are rules ([`crate::health`]), pure and tested as such:
+//! a probe that lies is worse than none. A stopped channel or an absent partner does not make a node
+//! unready; they raise alarms.
+//! *What would change our mind.* Distributed traces across nodes; or so many counters that one struct
+//! cannot be read at a glance.
+//!
 //! # Two signatures, no witness
 //!
 //! *Context.* Sender and receiver together can rewrite what is between them, and a receiver can frame a

@@ -6,9 +6,9 @@
 //!        ├────────────────────────────────────────────────────────────────────────┤
 //!   5    │ gateway  link  respond  reconcile  proof                         shell  │ holds no rules
 //!        ├────────────────────────────────────────────────────────────────────────┤
-//!   4    │ committer  archive  store  wire  signer  keybook  peer  clock    ports  │ decides nothing
+//!   4    │ committer archive store wire signer keybook measure peer clock   ports  │ decides nothing
 //!        ├────────────────────────────────────────────────────────────────────────┤
-//!   3    │ authorize  channel  overload  service                            rules  │ ┐
+//!   3    │ authorize  channel  health  overload  service                    rules  │ ┐
 //!        ├────────────────────────────────────────────────────────────────────────┤ │ pure: no I/O,
 //!   2    │ entry  document  log  suite                                   evidence  │ │ not async,
 //!        ├────────────────────────────────────────────────────────────────────────┤ │ no serde

@@ -137,6 +137,33 @@ pub struct Placed {
     pub locator: Locator,
 }
 
+/// Where the journal's segments begin, counted in bytes from the journal's start: for progress.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Extent {
+    /// Each segment with the bytes before it, ascending.
+    segments: Vec<(u64, u64)>,
+    bytes: u64,
+}
+
+impl Extent {
+    pub(in crate::store) fn add_segment(&mut self, segment: u64, bytes: u64) {
+        self.segments.push((segment, self.bytes));
+        self.bytes += bytes;
+    }
+
+    /// Bytes of the whole journal, up to the end of its last frame.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Bytes before a frame of this journal.
+    pub fn bytes_before(&self, locator: Locator) -> u64 {
+        let place = self.segments.partition_point(|(segment, _)| *segment <= locator.segment);
+        let before = place.checked_sub(1).map_or(0, |place| self.segments[place].1);
+        before + locator.offset
+    }
+}
+
 /// A frame as read back. The parts share one buffer: keeping a body keeps the whole frame in memory,
 /// so copy what is to live long.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,6 +202,12 @@ pub trait Journal: Send {
     /// [`NoSuchFrame`](JournalError::NoSuchFrame), [`NoSuchBody`](JournalError::NoSuchBody); otherwise
     /// as for [`append`](Self::append).
     fn erase(&mut self, locator: Locator, body: usize) -> Result<Durable<()>, JournalError>;
+
+    /// How long the journal is and where its segments begin in it.
+    ///
+    /// # Errors
+    /// When a segment cannot be looked at.
+    fn extent(&self) -> Result<Extent, JournalError>;
 
     /// Bytes that are free on the disk.
     fn room(&self) -> Result<u64, JournalError>;

@@ -8,6 +8,7 @@ use crate::channel::circuit::{Decision, Event};
 use crate::id::NodeId;
 use crate::limits::{FRAME_BYTES_MAX, HANDSHAKE_MILLIS_MAX, REDIAL_MILLIS_MIN};
 use crate::link::{self, Links};
+use crate::measure::{Measures, Side};
 use crate::peer::PeerStream;
 use crate::refusal::{Refusal, RefusalCode};
 use arc_swap::ArcSwap;
@@ -77,7 +78,7 @@ pub async fn keep_dialling(links: Arc<Links>, dial: Dial) {
 /// One dial, and the conversation that comes of it.
 async fn dial_once(links: &Arc<Links>, dial: &Dial) {
     let peer = dial.peer;
-    match connect(dial).await {
+    match connect(dial, &links.measures).await {
         Ok((connection, stream)) => {
             let since = Instant::now();
             let outcome = link::run(Arc::clone(links), stream).await;
@@ -88,14 +89,17 @@ async fn dial_once(links: &Arc<Links>, dial: &Dial) {
             drop(connection);
         }
         Err(refusal) => {
-            tracing::info!(%peer, address = dial.address, code = %refusal.code,
+            tracing::info!(%peer, address = dial.address, outcome = "not reached", code = %refusal.code,
                 detail = refusal.detail, "peer not reached");
             links.circuit(peer, Event::Failed(refusal.code));
         }
     }
 }
 
-async fn connect(dial: &Dial) -> Result<(tonic::transport::Channel, PeerStream), Refusal> {
+async fn connect(
+    dial: &Dial,
+    measures: &Arc<Measures>,
+) -> Result<(tonic::transport::Channel, PeerStream), Refusal> {
     let unreached = |why: String| Refusal::new(RefusalCode::NotContacted, why);
     let certificates: Arc<Mutex<Vec<CertificateDer<'static>>>> = Arc::default();
     let endpoint = Endpoint::from_static("http://peer.tongban")
@@ -106,15 +110,17 @@ async fn connect(dial: &Dial) -> Result<(tonic::transport::Channel, PeerStream),
         .keep_alive_while_idle(true)
         .connect_timeout(Duration::from_millis(HANDSHAKE_MILLIS_MAX));
     let (address, config, seen) = (dial.address.clone(), dial.config.load_full(), Arc::clone(&certificates));
+    let measures = Arc::clone(measures);
     let connector = tower::service_fn(move |_| {
         let (address, config, seen) = (address.clone(), Arc::clone(&config), Arc::clone(&seen));
+        let measures = Arc::clone(&measures);
         async move {
             let tcp = TcpStream::connect(&address).await?;
             tcp.set_nodelay(true)?;
             // The name is not used: who answers is judged by the SPIFFE id alone.
             let name = ServerName::try_from("peer.tongban").expect("a constant DNS name");
             let stream = TlsConnector::from(config).connect(name, tcp).await.inspect_err(|error| {
-                tell_refused_handshake(&address, error);
+                tell_refused_handshake(&measures, Side::Dialled, &address, error);
             })?;
             let (_, connection) = stream.get_ref();
             let chain = connection.peer_certificates().unwrap_or_default();

@@ -8,6 +8,7 @@ use crate::gateway::Gateway;
 use crate::id::NodeId;
 use crate::limits::TRUST_POLL_MILLIS;
 use crate::link::Links;
+use crate::measure::Measures;
 use crate::refusal::RefusalCode;
 use arc_swap::ArcSwap;
 use certs::{Division, Identity, TrustStore};
@@ -85,6 +86,7 @@ pub fn connect(gateway: &Gateway, settings: Settings) -> Result<Connected, Conne
     let identity = Identity::load(&settings.tls_chain, &settings.tls_key)?;
     let trust = settings.trust;
     let links = gateway.links();
+    links.measures.uses_tls_chain(identity.chain());
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
 
@@ -125,6 +127,7 @@ pub fn connect(gateway: &Gateway, settings: Settings) -> Result<Connected, Conne
         server,
         clients,
         clock,
+        measures: Arc::clone(&links.measures),
     };
     tasks.spawn(watch.run());
     Ok(Connected { tasks, links, stop })
@@ -138,6 +141,7 @@ struct Watch {
     server: Arc<ArcSwap<rustls::ServerConfig>>,
     clients: HashMap<Division, Arc<ArcSwap<rustls::ClientConfig>>>,
     clock: Clock,
+    measures: Arc<Measures>,
 }
 
 /// What shows that files changed: each one's time of change and length.
@@ -203,6 +207,7 @@ impl Watch {
             config.store(Arc::new(client));
         }
         self.server.store(Arc::new(server));
+        self.measures.uses_tls_chain(identity.chain());
         tracing::info!("the TLS identity changed and is in use for new connections");
         Ok(())
     }

@@ -6,6 +6,7 @@ use super::tls::{Clock, TrustHandle, trust_error};
 use super::{CONNECTION_WINDOW_BYTES, FRAMES_QUEUED_MAX, KEEPALIVE_SECONDS, STREAM_WINDOW_BYTES};
 use crate::limits::{FRAME_BYTES_MAX, HANDSHAKE_MILLIS_MAX, HANDSHAKES_MAX};
 use crate::link::{self, Links};
+use crate::measure::{Measures, Side};
 use crate::peer::PeerStream;
 use crate::refusal::Refusal;
 use arc_swap::ArcSwap;
@@ -41,7 +42,7 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let (accepted, connections) = mpsc::channel(HANDSHAKES_MAX);
-    let accepting = tokio::spawn(accept(listener, config, accepted));
+    let accepting = tokio::spawn(accept(listener, config, accepted, Arc::clone(&links.measures)));
     let service = ExchangeServer::new(Peers { links, trust, clock })
         .max_decoding_message_size(FRAME_BYTES_MAX)
         .max_encoding_message_size(FRAME_BYTES_MAX);
@@ -62,6 +63,7 @@ async fn accept(
     listener: TcpListener,
     config: Arc<ArcSwap<ServerConfig>>,
     accepted: mpsc::Sender<io::Result<PeerConnection>>,
+    measures: Arc<Measures>,
 ) {
     let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     loop {
@@ -76,7 +78,7 @@ async fn accept(
         };
         let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else { return };
         let acceptor = TlsAcceptor::from(config.load_full());
-        let accepted = accepted.clone();
+        let (accepted, measures) = (accepted.clone(), Arc::clone(&measures));
         tokio::spawn(async move {
             let _ = tcp.set_nodelay(true);
             let handshake =
@@ -85,21 +87,54 @@ async fn accept(
                 Ok(Ok(stream)) => {
                     let _ = accepted.send(Ok(PeerConnection(stream))).await;
                 }
-                Ok(Err(error)) => tell_refused_handshake(&address.to_string(), &error),
-                Err(_) => tracing::info!(%address, "a handshake took too long"),
+                Ok(Err(error)) => {
+                    tell_refused_handshake(&measures, Side::Accepted, &address.to_string(), &error);
+                }
+                Err(_) => {
+                    measures.handshake_failed(Side::Accepted, HANDSHAKE_TIMEOUT);
+                    tracing::info!(%address, outcome = "refused", code = HANDSHAKE_TIMEOUT,
+                        "a handshake took too long");
+                }
             }
             drop(permit);
         });
     }
 }
 
-/// Logs a failed handshake with the trust store's own code where it decided.
-pub(super) fn tell_refused_handshake(address: &str, error: &io::Error) {
+/// What a handshake failed with when the trust store did not decide.
+const HANDSHAKE_TIMEOUT: &str = "tls.timeout";
+/// The peer ended it: most often it does not trust this node's certificate.
+const HANDSHAKE_ALERT: &str = "tls.refused_by_peer";
+/// No TLS 1.3, no certificate, or not TLS at all.
+const HANDSHAKE_PROTOCOL: &str = "tls.protocol";
+/// The connection broke.
+const HANDSHAKE_BROKEN: &str = "tls.broken";
+
+/// The stable code of a failed handshake: the trust store's own where it decided.
+fn handshake_code(error: &io::Error) -> &'static str {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(tls) => match trust_error(tls) {
+            Some(trust) => trust.code(),
+            None if matches!(tls, rustls::Error::AlertReceived(_)) => HANDSHAKE_ALERT,
+            None => HANDSHAKE_PROTOCOL,
+        },
+        None => HANDSHAKE_BROKEN,
+    }
+}
+
+/// Counts and logs a failed handshake.
+pub(super) fn tell_refused_handshake(measures: &Measures, side: Side, address: &str, error: &io::Error) {
+    let code = handshake_code(error);
+    measures.handshake_failed(side, code);
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match tls.and_then(trust_error) {
-        Some(trust) => tracing::warn!(address, code = trust.code(), reason = %trust,
-            advice = trust.advice(false), "peer refused in the handshake"),
-        None => tracing::info!(address, %error, "a handshake failed"),
+        Some(trust) => {
+            tracing::warn!(address, side = side.name(), outcome = "refused", code, reason = %trust,
+            advice = trust.advice(false), "peer refused in the handshake")
+        }
+        None => {
+            tracing::info!(address, side = side.name(), outcome = "failed", code, %error, "a handshake failed")
+        }
     }
 }
 

@@ -271,6 +271,7 @@ impl Site {
             alias_key: [7; 32],
             // The disk here has as much room as a test gives it: full means full.
             bounds: Bounds { disk_low_bytes: 0, ..Bounds::default() },
+            measures: Arc::default(),
         };
         let (mut core, replayed) = Core::open(self.me, vec![self.peer], ports, |_| ())?;
         let own = SigningKey {
@@ -297,6 +298,7 @@ impl Site {
             clock: Arc::clone(&self.clock) as _,
             randomness: Arc::clone(&self.random) as _,
             peer_rate: Bounds::default().peer,
+            measures: Arc::default(),
         }));
         Ok(Node {
             me: self.me,

@@ -27,6 +27,8 @@ pub struct FileTable {
     pub peer: Vec<PeerTable>,
     pub limits: Option<LimitsTable>,
     pub log: Option<LogTable>,
+    pub observe: Option<ObserveTable>,
+    pub alarm: Option<AlarmTable>,
 }
 
 /// `[peer_listener]`.
@@ -98,6 +100,23 @@ pub struct LogTable {
     pub level: Option<String>,
 }
 
+/// `[observe]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "each setting is explained in tongban.sample.toml")]
+pub struct ObserveTable {
+    pub address: Option<String>,
+}
+
+/// `[alarm]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "each setting is explained in tongban.sample.toml")]
+pub struct AlarmTable {
+    pub command: Option<Vec<String>>,
+    pub webhook: Option<String>,
+}
+
 /// The tables and their keys. The key lists come from the structs themselves, by way of serde, so
 /// that they cannot differ; a new table has to be entered here, or its keys are refused.
 pub fn known_keys() -> BTreeMap<&'static str, &'static [&'static str]> {
@@ -110,6 +129,8 @@ pub fn known_keys() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("peer", names_of::<PeerTable>()),
         ("limits", names_of::<LimitsTable>()),
         ("log", names_of::<LogTable>()),
+        ("observe", names_of::<ObserveTable>()),
+        ("alarm", names_of::<AlarmTable>()),
     ])
 }
 

@@ -54,6 +54,37 @@ pub struct Config {
     pub bounds: Bounds,
     /// What the log looks like.
     pub log: Log,
+    /// Where metrics and probes are served; `None`: nowhere.
+    pub observe: Option<SocketAddr>,
+    /// Who is told about alarms.
+    pub alarm: Alarm,
+}
+
+/// Who is told about alarms, beside the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Alarm {
+    /// A program and its arguments; the notice stands on its stdin.
+    pub command: Option<AlarmCommand>,
+    /// Where the notice is posted.
+    pub webhook: Option<Webhook>,
+}
+
+/// A program that is run for each notice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlarmCommand {
+    /// The program's file.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+}
+
+/// A plain HTTP address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// `host:port`.
+    pub authority: String,
+    /// Path and query.
+    pub path: String,
 }
 
 /// The files of this node's two identities.
@@ -240,6 +271,8 @@ impl Check<'_> {
         let trust_dir = self.required_path("trust.dir", table.trust.unwrap_or_default().dir);
         let bounds = self.bounds(table.limits.unwrap_or_default());
         let log = self.log(table.log.unwrap_or_default());
+        let observe = self.observe(table.observe, peer_listener.flatten());
+        let alarm = self.alarm(table.alarm.unwrap_or_default());
         let peers = self.peers(table.peer, node, matches!(peer_listener, Some(None)));
         Some(Config {
             file: path.to_owned(),
@@ -252,6 +285,8 @@ impl Check<'_> {
             peers,
             bounds,
             log,
+            observe: observe?,
+            alarm: alarm?,
         })
     }
 
@@ -316,6 +351,96 @@ impl Check<'_> {
                 None
             }
         }
+    }
+
+    /// `Some(None)`: the file has no such table, and nothing is served.
+    fn observe(
+        &mut self,
+        table: Option<file::ObserveTable>,
+        peer_listener: Option<SocketAddr>,
+    ) -> Option<Option<SocketAddr>> {
+        let Some(table) = table else { return Some(None) };
+        let setting = "observe.address";
+        let text = self.required(setting, table.address)?;
+        match text.parse::<SocketAddr>() {
+            Ok(address) if Some(address) == peer_listener => {
+                self.problem(
+                    setting,
+                    both!(
+                        "与 peer_listener.address 相同;请换一个端口。",
+                        "is the same as peer_listener.address; choose another port."
+                    ),
+                );
+                None
+            }
+            // What is served there is neither encrypted nor asks who wants it.
+            Ok(address) if address.port() != 0 && !address.ip().is_unspecified() => Some(Some(address)),
+            Ok(_) | Err(_) => {
+                self.problem(
+                    setting,
+                    both!(
+                        "{text:?} 不是可用的 IP:端口;此处为明文且不认证,请写回环或管理网地址,如 \"127.0.0.1:9464\"。",
+                        "{text:?} is not a usable IP:port; it is plain and asks nobody, so name a loopback or management address, such as \"127.0.0.1:9464\"."
+                    ),
+                );
+                None
+            }
+        }
+    }
+
+    fn alarm(&mut self, table: file::AlarmTable) -> Option<Alarm> {
+        let command = match table.command {
+            None => None,
+            Some(words) => Some(self.alarm_command(words)?),
+        };
+        let webhook = match table.webhook {
+            None => None,
+            Some(text) => Some(self.webhook(&text)?),
+        };
+        Some(Alarm { command, webhook })
+    }
+
+    fn alarm_command(&mut self, words: Vec<String>) -> Option<AlarmCommand> {
+        let mut words = words.into_iter();
+        match words.next().filter(|program| !program.is_empty()) {
+            Some(program) => {
+                Some(AlarmCommand { program: self.base.join(program), arguments: words.collect() })
+            }
+            None => {
+                self.problem(
+                    "alarm.command",
+                    both!(
+                        "没有程序;请写 [\"/路径/程序\", \"参数\"]。",
+                        "names no program; write [\"/path/program\", \"argument\"]."
+                    ),
+                );
+                None
+            }
+        }
+    }
+
+    fn webhook(&mut self, text: &str) -> Option<Webhook> {
+        let uri = text.parse::<http::Uri>().ok();
+        let parts = uri.and_then(|uri| {
+            let authority = uri.authority()?.clone();
+            let plain = uri.scheme_str() == Some("http") && !authority.as_str().contains('@');
+            let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
+            let authority = match authority.port_u16() {
+                Some(_) => authority.as_str().to_owned(),
+                None => format!("{authority}:80"),
+            };
+            plain.then_some(Webhook { authority, path })
+        });
+        if parts.is_none() {
+            self.problem(
+                "alarm.webhook",
+                both!(
+                    "{text:?} 不是 http://主机:端口/路径;本版不支持 https 与网址内的口令,请改用 alarm.command(如 curl)。",
+                    "{text:?} is not http://host:port/path; https and passwords in addresses are not supported, use alarm.command (curl, say)."
+                ),
+            );
+        }
+        parts
     }
 
     fn socket(&mut self, value: Option<PathBuf>) -> Option<PathBuf> {

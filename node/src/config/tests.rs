@@ -117,6 +117,47 @@ fn log_words_are_checked() {
 }
 
 #[test]
+fn what_is_served_in_plain_is_not_served_to_everybody() {
+    let with = |address: &str| parse(&format!("{GOOD}\n[observe]\naddress = \"{address}\"\n"));
+    assert_eq!(parse(GOOD).unwrap().observe, None);
+    assert_eq!(with("127.0.0.1:9464").unwrap().observe, Some("127.0.0.1:9464".parse().unwrap()));
+    assert!(with("10.1.2.3:9464").is_ok(), "a management network");
+    for wrong in ["0.0.0.0:9464", "[::]:9464", "127.0.0.1:0", "localhost:9464", "127.0.0.1", "127.0.0.1:7443"]
+    {
+        let error = with(wrong).unwrap_err();
+        assert_eq!(error.problems[0].setting, "observe.address", "{wrong}");
+        assert_eq!(error.problems[0].line, Some(25), "{wrong}");
+    }
+    let error = parse(&format!("{GOOD}\n[observe]\nadress = \"x\"\n")).unwrap_err();
+    assert!(error.problems[0].text.en.contains("the nearest known one is address"), "{error}");
+}
+
+#[test]
+fn an_alarm_hook_is_a_program_or_a_plain_http_address() {
+    let with = |line: &str| parse(&format!("{GOOD}\n[alarm]\n{line}\n"));
+    assert_eq!(parse(GOOD).unwrap().alarm, Alarm::default());
+    let alarm =
+        with("command = [\"bin/alarm\", \"-v\"]\nwebhook = \"http://10.1.2.3/hook?a=b\"").unwrap().alarm;
+    let command = alarm.command.unwrap();
+    assert_eq!(
+        (command.program.as_path(), command.arguments.len()),
+        (Path::new("/etc/tongban/bin/alarm"), 1)
+    );
+    let webhook = alarm.webhook.unwrap();
+    assert_eq!((webhook.authority.as_str(), webhook.path.as_str()), ("10.1.2.3:80", "/hook?a=b"));
+    for (line, setting) in [
+        ("command = []", "alarm.command"),
+        ("command = [\"\"]", "alarm.command"),
+        ("webhook = \"https://10.1.2.3/\"", "alarm.webhook"),
+        ("webhook = \"http://user:word@10.1.2.3/\"", "alarm.webhook"),
+        ("webhook = \"/hook\"", "alarm.webhook"),
+        ("webhook = \"\"", "alarm.webhook"),
+    ] {
+        assert_eq!(with(line).unwrap_err().problems[0].setting, setting, "{line}");
+    }
+}
+
+#[test]
 fn two_nodes_that_can_never_meet_are_refused() {
     let no_listener = GOOD.replace("[peer_listener]\naddress = \"127.0.0.1:7443\"\n", "");
     assert!(parse(&no_listener).unwrap().peer_listener.is_none(), "a node that only dials is allowed");

@@ -13,15 +13,19 @@ pub mod submitters;
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use certs::Purpose;
-use gateway::clock::{SystemClock, SystemRandomness};
+use gateway::clock::{Randomness, SystemClock, SystemRandomness};
 use gateway::committer::CommitError;
 use gateway::gateway::{Gateway, OpenError, OpenReport, Settings};
 use gateway::keybook::SigningKey;
+use gateway::limits::ALARM_FLUSH_MILLIS_MAX;
+use gateway::measure::Measures;
+use gateway::refusal::RefusalCode;
 use gateway::respond;
-use gateway::signer::FileSigner;
+use gateway::signer::{FileSigner, Signer};
 use gateway::suite::PublicKey;
 use gateway::transport::run::{self as transport, Peer};
 use proto::local::v1::business_server::BusinessServer;
@@ -40,6 +44,9 @@ use crate::client::{LOCAL_MESSAGE_BYTES_MAX, LOCAL_REQUEST_BYTES_MAX};
 use crate::config::material::Material;
 use crate::config::{Config, LogFormat};
 use crate::console::{Console, Failure};
+use crate::observe::notify::Couriers;
+use crate::observe::replay::Teller;
+use crate::observe::{self, Observed};
 
 /// Bytes that one stream of the local socket may have on its way: a full batch of submissions.
 const LOCAL_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
@@ -62,19 +69,55 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
     let mut interrupt = listen_for(SignalKind::interrupt())?;
     let mut terminate = listen_for(SignalKind::terminate())?;
     let trust = Arc::new(ArcSwap::from_pointee(material.trust.clone()));
+    let signer: Arc<dyn Signer> = Arc::new(signer(&config, &material)?);
+    let randomness: Arc<dyn Randomness> = Arc::new(SystemRandomness::default());
+    let measures: Arc<Measures> = Arc::default();
+    // Metrics and probes answer before the store is open: that is when somebody wants to know.
+    let observed = Arc::new(Observed::new(observe::Parts {
+        node: config.node,
+        peers: config.peers.iter().map(|peer| peer.node).collect(),
+        data_dir: config.data_dir.clone(),
+        measures: Arc::clone(&measures),
+        trust: Arc::clone(&trust),
+        signer: Arc::clone(&signer),
+        clock: Arc::new(SystemClock),
+        couriers: Couriers::new(&config.alarm, &randomness),
+    }));
+    let mut observing = observe::watch::start(&observed);
+    let _carrying = observed.couriers.start();
+    if let Some(address) = config.observe {
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            Failure::system(both!(
+                "无法在 {address} 监听({error});请改 observe.address 或停掉占用者。",
+                "cannot listen at {address} ({error}); change observe.address or stop whoever uses it."
+            ))
+        })?;
+        observing.spawn(observe::http::serve(listener, Arc::clone(&observed)));
+    }
     let settings = Settings {
         node: config.node,
         data_dir: config.data_dir.clone(),
         peers: config.peers.iter().map(|peer| peer.node).collect(),
-        signer: Arc::new(signer(&config, &material)?),
+        signer,
         older_keys: older_keys(&material)?,
         trust: Arc::clone(&trust),
         clock: Arc::new(SystemClock),
-        randomness: Arc::new(SystemRandomness::default()),
+        randomness,
+        measures,
         bounds: config.bounds,
     };
     // Opening reads the disk: not on a thread that answers others.
-    let opened = tokio::task::spawn_blocking(move || Gateway::open(settings, |_| {})).await;
+    let replayed = Arc::clone(&observed);
+    let mut teller = Teller::new(console.lang);
+    let opened = tokio::task::spawn_blocking(move || {
+        let opened = Gateway::open(settings, |progress| {
+            replayed.replays(progress);
+            teller.tell(progress);
+        });
+        teller.end();
+        opened
+    })
+    .await;
     let (gateway, report, mut stopped) = opened
         .map_err(|error| Failure::ours(both!("打开存储时出错:{error}", "opening the store failed: {error}")))?
         .map_err(|error| cannot_open(&error, &config))?;
@@ -136,6 +179,7 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
                 let _ = stop.await;
             }),
     );
+    observed.opened(gateway.clone());
     ready(console, &config, &gateway)?;
 
     let committer_ended = tokio::select! {
@@ -146,13 +190,22 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
     if let Some(ended) = committer_ended {
         let why = why_ended(ended, "the committer ended");
         // Nothing more can be promised: whatever runs on must not answer. The journal is enough.
-        tracing::error!(error = why, "the node stops: the outcome of a commit is unknown");
+        tracing::error!(error = why, outcome = "stopped", code = %RefusalCode::CommitterEnded,
+            "the node stops: the outcome of a commit is unknown");
+        observed.committer_ended();
+        observe::watch::judge(&observed);
+        let untold = observed.couriers.flush(Duration::from_millis(ALARM_FLUSH_MILLIS_MAX)).await;
+        if untold > 0 {
+            tracing::error!(notices = untold, "alarms that nobody has taken go with the process");
+        }
         return Err(Failure::ours(both!(
             "提交结果未知,节点停止:{why};请重启,日志会重读。",
             "The outcome of a commit is unknown, the node stops: {why}; start it again, the journal is re-read."
         )));
     }
     tracing::info!("stopping");
+    // Whoever probes from here on finds nobody: a node that stops is not ready.
+    observing.abort_all();
     responder.abort();
     disk.abort();
     connected.close().await;

@@ -69,6 +69,8 @@
 //! [`Options::verify_bytes_max`] (2 GiB, one or two seconds). Older frames were verified when they
 //! were young and are verified again whenever they are read; [`inspect`] verifies everything.
 
+#[doc(hidden)]
+pub mod bench;
 mod files;
 mod frame;
 pub(in crate::store) mod medium;
@@ -76,8 +78,6 @@ mod read;
 mod repair;
 mod scan;
 mod segment;
-#[cfg(test)]
-mod tests;
 
 use std::io;
 use std::path::Path;
@@ -92,8 +92,9 @@ use self::medium::{Folder, WriteFailed};
 use self::read::Shared;
 use self::scan::Verdict;
 use self::segment::{HEADER_BYTES, Header, OpenSegment, Seal};
-use super::{Durable, Frame, Journal, JournalError, JournalReader, Locator, Placed, Position};
+use super::{Durable, Extent, Frame, Journal, JournalError, JournalReader, Locator, Placed, Position};
 use crate::limits::{COMMIT_BYTES_MAX, SEGMENT_BYTES};
+use crate::measure::{Measures, Stopwatch};
 
 /// Journal bytes that an open verifies in full, newest first. Older segments are checked by their
 /// headers and seals, so that a start takes seconds however long the journal is.
@@ -114,6 +115,8 @@ pub struct Options {
     pub segment_bytes: u64,
     /// See [`VERIFY_BYTES_MAX`].
     pub verify_bytes_max: u64,
+    /// Told how long each sync took.
+    pub measures: Arc<Measures>,
 }
 
 impl Options {
@@ -124,6 +127,7 @@ impl Options {
             known_durable: Position::START,
             segment_bytes: SEGMENT_BYTES,
             verify_bytes_max: VERIFY_BYTES_MAX,
+            measures: Arc::default(),
         }
     }
 }
@@ -411,9 +415,11 @@ impl Journal for SegmentedJournal {
             Err(failed) => return Err(self.unknown("write", failed.error)),
         }
         // A crash up to here leaves a torn tail or a whole frame that nobody was told about.
+        let began = Stopwatch::start();
         if let Err(error) = self.segment.medium.sync() {
             return Err(self.unknown("sync", error));
         }
+        self.options.measures.sync_micros.observe(began.micros());
         let locator = Locator { segment: self.segment.header.first.0, offset: self.offset };
         self.offset += bytes;
         self.shared.set_end(position);
@@ -442,8 +448,28 @@ impl Journal for SegmentedJournal {
         Ok(Durable::vouch(()))
     }
 
+    fn extent(&self) -> Result<Extent, JournalError> {
+        let mut extent = Extent::default();
+        for first in self.shared.firsts() {
+            // The open segment's file is longer than what was written.
+            let bytes = if first == self.segment.header.first {
+                self.offset
+            } else {
+                let segment = self.shared.open_segment(first)?;
+                segment.medium.len().map_err(|error| {
+                    JournalError::io(format!("look at {}", segment::file_name(first)), error)
+                })?
+            };
+            extent.add_segment(first.0, bytes);
+        }
+        Ok(extent)
+    }
+
     fn room(&self) -> Result<u64, JournalError> {
         let folder = &self.shared.folder;
         folder.free().map_err(|error| JournalError::io(format!("look for room in {}", folder.name()), error))
     }
 }
+
+#[cfg(test)]
+mod tests;

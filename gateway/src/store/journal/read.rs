@@ -41,6 +41,10 @@ impl Shared {
         self.firsts.write().unwrap_or_else(PoisonError::into_inner).push(first);
     }
 
+    pub(super) fn firsts(&self) -> Vec<Position> {
+        self.firsts.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(super) fn segments(&self) -> usize {
         self.firsts.read().unwrap_or_else(PoisonError::into_inner).len()
     }
