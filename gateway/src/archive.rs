@@ -7,7 +7,9 @@ use crate::id::{ChannelId, LogId, MessageId};
 use crate::limits::FRAMES_KEPT_BYTES_MAX;
 use crate::log::tree::{MissingNode, Nodes, TILE_HEIGHT, TILE_NODES, subtree_root};
 use crate::store::index::prefix_end;
-use crate::store::{Direction, Index, IndexError, JournalError, JournalReader, Locator, Table};
+use crate::store::{
+    Direction, Durable, Index, IndexError, JournalError, JournalReader, Locator, Placed, Table,
+};
 use crate::suite::{Hash, Suite};
 use bytes::Bytes;
 use prost::Message as _;
@@ -50,8 +52,22 @@ pub struct StoredBatch {
 struct DecodedCommit {
     /// Bytes of its frame.
     bytes: usize,
-    commit: Commit,
+    commit: Arc<Commit>,
     bodies: Vec<Option<Bytes>>,
+}
+
+impl DecodedCommit {
+    fn at(&self, place: Place) -> Result<(&Fact, &[Option<Bytes>]), ArchiveError> {
+        let fact = self.commit.facts.get(place.fact as usize);
+        let fact = fact.ok_or(ArchiveError::Mismatch("a commit has fewer facts"))?;
+        let bodies = self.bodies.get(place.body as usize..(place.body + place.count) as usize);
+        Ok((fact, bodies.ok_or(ArchiveError::Mismatch("a commit has fewer bodies"))?))
+    }
+}
+
+/// A body that stands; an empty one is none.
+fn present(body: &Option<Bytes>) -> Option<Bytes> {
+    body.clone().filter(|body| !body.is_empty())
 }
 
 /// Decoded commits that are kept: neighbours are read one after another.
@@ -94,16 +110,26 @@ impl Archive {
         let bytes = frame.meta.len() + bodies;
         let commit =
             Commit::decode(frame.meta).map_err(|_| ArchiveError::Mismatch("a frame is no commit"))?;
-        let decoded = Arc::new(DecodedCommit { bytes, commit, bodies: frame.bodies });
+        let decoded = Arc::new(DecodedCommit { bytes, commit: Arc::new(commit), bodies: frame.bodies });
+        self.keep(locator, Arc::clone(&decoded));
+        Ok(decoded)
+    }
+
+    /// Keeps a commit that just became durable: whoever delivers it need not read it back.
+    pub fn remember(&self, placed: &Durable<Placed>, commit: Arc<Commit>, bodies: Vec<Bytes>, bytes: usize) {
+        let bodies = bodies.into_iter().map(Some).collect();
+        self.keep(placed.locator, Arc::new(DecodedCommit { bytes, commit, bodies }));
+    }
+
+    fn keep(&self, locator: Locator, decoded: Arc<DecodedCommit>) {
         let mut recent = self.recent.lock().expect("no holder of the cache panics");
-        recent.push_back((locator, Arc::clone(&decoded)));
+        recent.push_back((locator, decoded));
         let held = |recent: &VecDeque<(Locator, Arc<DecodedCommit>)>| {
             recent.iter().map(|(_, commit)| commit.bytes).sum::<usize>()
         };
         while recent.len() > COMMITS_KEPT || recent.len() > 1 && held(&recent) > FRAMES_KEPT_BYTES_MAX {
             recent.pop_front();
         }
-        Ok(decoded)
     }
 
     /// The fact at a place and its bodies (nothing where one was erased or never came).
@@ -112,12 +138,8 @@ impl Archive {
     /// When the journal cannot be read there or the place leads nowhere.
     pub fn fact(&self, place: Place) -> Result<(Fact, Vec<Option<Bytes>>), ArchiveError> {
         let decoded = self.commit(place.locator)?;
-        let fact = decoded.commit.facts.get(place.fact as usize);
-        let fact = fact.ok_or(ArchiveError::Mismatch("a commit has fewer facts"))?.clone();
-        let bodies = decoded.bodies.get(place.body as usize..(place.body + place.count) as usize);
-        let bodies = bodies.ok_or(ArchiveError::Mismatch("a commit has fewer bodies"))?;
-        let present = |body: &Option<Bytes>| body.clone().filter(|body| !body.is_empty());
-        Ok((fact, bodies.iter().map(present).collect()))
+        let (fact, bodies) = decoded.at(place)?;
+        Ok((fact.clone(), bodies.iter().map(present).collect()))
     }
 
     /// The stored batch that holds entry `index` of `log`, from that entry on. Nothing at the end.
@@ -134,20 +156,24 @@ impl Archive {
         let Some(skip) = index.checked_sub(first).filter(|skip| *skip < u64::from(place.count)) else {
             return Ok(None);
         };
-        let (fact, bodies) = self.fact(place)?;
-        let (headers, verdicts, checkpoint) = match fact.kind {
-            Some(fact::Kind::Appended(fact)) => (fact.headers, Vec::new(), fact.checkpoint),
-            Some(fact::Kind::Accepted(fact)) => (fact.headers, fact.verdicts, fact.checkpoint),
-            Some(fact::Kind::Restored(fact)) => (fact.headers, Vec::new(), fact.checkpoint),
+        let decoded = self.commit(place.locator)?;
+        let (fact, bodies) = decoded.at(place)?;
+        const PERMITTED: &[String] = &[];
+        let (headers, verdicts, checkpoint) = match &fact.kind {
+            Some(fact::Kind::Appended(fact)) => (&fact.headers, PERMITTED, &fact.checkpoint),
+            Some(fact::Kind::Accepted(fact)) => (&fact.headers, &fact.verdicts[..], &fact.checkpoint),
+            Some(fact::Kind::Restored(fact)) => (&fact.headers, PERMITTED, &fact.checkpoint),
             _ => return Err(ArchiveError::Mismatch("a batch row leads to another fact")),
         };
-        let entries = headers.into_iter().zip(bodies).map(|(header, body)| RawEntry { header, body });
         let skip = skip as usize;
+        let entries = headers.iter().zip(bodies).skip(skip);
         Ok(Some(StoredBatch {
             first: index,
-            entries: entries.skip(skip).collect(),
-            verdicts: verdicts.into_iter().skip(skip).collect(),
-            checkpoint,
+            entries: entries
+                .map(|(header, body)| RawEntry { header: header.clone(), body: present(body) })
+                .collect(),
+            verdicts: verdicts.iter().skip(skip).cloned().collect(),
+            checkpoint: checkpoint.clone(),
         }))
     }
 

@@ -119,6 +119,8 @@ pub const OLDER_CHAINS_MAX: usize = 8;
 pub const CASE_FACTS_MAX: usize = 256;
 /// Bytes of one case fact without its personal fields. It is a value of the index.
 pub const CASE_FACT_BYTES_MAX: usize = 60 * 1024;
+/// Bytes of a case's row with its facts; further facts get rows of their own.
+pub const CASE_ROW_BYTES_MAX: usize = 32 * 1024;
 /// Bytes of a name that becomes a key of the index: a licence's identifier, a consumer.
 pub const NAME_BYTES_MAX: usize = 256;
 /// Materials in one case.

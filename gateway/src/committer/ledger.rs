@@ -15,6 +15,7 @@ use crate::channel::outbound::Outbound;
 use crate::entry::{Header, RawEntry, payload};
 use crate::id::{CaseId, ChannelId, Digest, Kind, LogId, LogPosition, MessageId, NodeId};
 use crate::keybook::{KeyBook, SigningKey};
+use crate::limits::CASE_ROW_BYTES_MAX;
 use crate::log::checkpoint::Note;
 use crate::log::leaf::leaf_hash;
 use crate::log::proof::root_at;
@@ -167,7 +168,9 @@ pub struct Ledger {
     /// Documents, shared with readers.
     pub documents: Arc<RwLock<Documents>>,
     archive: Arc<Archive>,
-    cases: HashMap<CaseId, Arc<CaseBook>>,
+    cases: HashMap<CaseId, OpenCase>,
+    /// Entries of this commit, which the archive cannot read yet.
+    fresh: HashMap<(ChannelId, LogPosition), RawEntry>,
     overlay: BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>,
     facts: Vec<(stored::Fact, Vec<Bytes>)>,
     pending: Vec<PendingPlace>,
@@ -177,6 +180,8 @@ pub struct Ledger {
 
 /// What a finished commit consists of.
 pub struct Finished {
+    /// What `meta` says.
+    pub commit: Arc<stored::Commit>,
     /// For the journal.
     pub meta: Vec<u8>,
     /// For the journal.
@@ -211,6 +216,7 @@ impl Ledger {
             documents,
             archive,
             cases: HashMap::new(),
+            fresh: HashMap::new(),
             overlay: BTreeMap::new(),
             facts: Vec::new(),
             pending: Vec::new(),
@@ -342,6 +348,30 @@ impl Ledger {
         self.row(Table::Message, rows::message(channel, id))
     }
 
+    /// Whether the entry that a message's row leads to says just that. One whose body is gone counts as
+    /// the same: nobody can tell any more.
+    ///
+    /// # Errors
+    /// When it cannot be read back.
+    pub fn says(
+        &self,
+        channel: ChannelId,
+        row: &stored::MessageRow,
+        content: &Content<'_>,
+    ) -> Result<bool, ArchiveError> {
+        let position = LogPosition { epoch: row.epoch, index: row.index };
+        let stored = match self.fresh.get(&(channel, position)) {
+            Some(raw) => Some(raw.clone()),
+            None => {
+                let log = LogId { channel, epoch: row.epoch };
+                self.archive.batch(log, row.index)?.and_then(|batch| batch.entries.into_iter().next())
+            }
+        };
+        let Some(RawEntry { header, body: Some(body) }) = stored else { return Ok(true) };
+        let (Ok(header), Some(payload)) = (Header::parse(&header), payload(&body)) else { return Ok(true) };
+        Ok(Content::of_entry(&header, &payload) == *content)
+    }
+
     /// The code with which this node refused the entry at a place of `channel`, when it did. The place
     /// and not the message's id: a second message under an id that is taken is refused, the first is not.
     pub fn refused_here(&self, channel: ChannelId, position: LogPosition) -> Option<RefusalCode> {
@@ -413,7 +443,7 @@ impl Ledger {
             bodies.extend(own);
             facts.push(fact);
         }
-        let commit = stored::Commit { committed_ms: committed.0, facts };
+        let commit = Arc::new(stored::Commit { committed_ms: committed.0, facts });
         let places = std::mem::take(&mut self.pending)
             .into_iter()
             .map(|pending| {
@@ -426,7 +456,7 @@ impl Ledger {
                 (pending.table, pending.key, place)
             })
             .collect();
-        Finished { meta: commit.encode_to_vec(), bodies, places }
+        Finished { meta: commit.encode_to_vec(), commit, bodies, places }
     }
 
     /// The changes of a finished commit that lies at `locator`.
@@ -443,6 +473,7 @@ impl Ledger {
             key,
             value: Place { locator, ..place }.to_bytes(),
         }));
+        self.fresh.clear();
         if self.cases.len() > CASES_KEPT {
             self.cases.clear();
         }
@@ -451,16 +482,24 @@ impl Ledger {
 
     // ---- effects, live and in replay ----
 
-    /// Appends an entry to an outbound log.
-    pub fn append_out(&mut self, peer: NodeId, raw: RawEntry, alias: String, committed: UnixMillis) -> u64 {
+    /// Appends an entry to an outbound log. `header` is what `raw` says, where it can be read.
+    pub fn append_out(
+        &mut self,
+        peer: NodeId,
+        raw: RawEntry,
+        header: Option<&Header>,
+        alias: String,
+        committed: UnixMillis,
+    ) -> u64 {
         let index = self.out[&peer].machine.frontier.size();
         let log = self.out[&peer].log;
         self.grow(log, &raw.header);
         let position = LogPosition { epoch: log.epoch, index };
-        if let Ok(header) = Header::parse(&raw.header) {
+        self.fresh.insert((log.channel, position), raw.clone());
+        if let Some(header) = header {
             self.out.get_mut(&peer).expect("the peer's logs are open").seen = header.seen;
-            self.entry_effects(&header, position, raw.body.as_ref(), None, committed);
-            self.follows(peer, &letters::Follower::of_entry(&header, &alias));
+            self.entry_effects(header, position, raw.body.as_ref(), None, committed);
+            self.follows(peer, &letters::Follower::of_entry(header, &alias));
         }
         let open = &mut self.out.get_mut(&peer).expect("the peer's logs are open").open;
         open.bytes += raw.header.len() + raw.body.as_ref().map_or(0, Bytes::len);
@@ -520,8 +559,15 @@ impl Ledger {
         self.channel_row_in(peer);
     }
 
-    /// The effect of one inbound entry with its verdict.
-    pub fn take_in(&mut self, peer: NodeId, raw: &RawEntry, verdict: Option<RefusalCode>, now: UnixMillis) {
+    /// The effect of one inbound entry with its verdict. `header` is what `raw` says, where it can be read.
+    pub fn take_in(
+        &mut self,
+        peer: NodeId,
+        raw: &RawEntry,
+        header: Option<&Header>,
+        verdict: Option<RefusalCode>,
+        now: UnixMillis,
+    ) {
         let log = self.inbound[&peer].log;
         let index = self.inbound[&peer].machine.frontier.size();
         self.grow(log, &raw.header);
@@ -529,14 +575,15 @@ impl Ledger {
         if verdict.is_some() {
             self.inbound.get_mut(&peer).expect("the peer's logs are open").refused += 1;
         }
+        self.fresh.insert((log.channel, position), raw.clone());
         // A header that names another log is refused, and must not touch that log's rows.
-        if let Ok(header) = Header::parse(&raw.header)
+        if let Some(header) = header
             && header.log() == log
         {
             if verdict.is_none() {
                 self.inbound.get_mut(&peer).expect("the peer's logs are open").seen = header.seen;
             }
-            self.entry_effects(&header, position, raw.body.as_ref(), verdict, now);
+            self.entry_effects(header, position, raw.body.as_ref(), verdict, now);
         }
     }
 
@@ -561,8 +608,9 @@ impl Ledger {
         for raw in &entries {
             let index = self.out[&peer].machine.frontier.size();
             self.grow(log, &raw.header);
+            let position = LogPosition { epoch: log.epoch, index };
+            self.fresh.insert((log.channel, position), raw.clone());
             if let Ok(header) = Header::parse(&raw.header) {
-                let position = LogPosition { epoch: log.epoch, index };
                 self.out.get_mut(&peer).expect("the peer's logs are open").seen = header.seen;
                 self.settle_draft(peer, &header, raw.body.as_ref());
                 self.entry_effects(&header, position, raw.body.as_ref(), None, committed);
@@ -843,7 +891,6 @@ impl Ledger {
             let row = stored::MessageRow {
                 epoch: position.epoch,
                 index: position.index,
-                content: payload.as_ref().map_or_else(Bytes::new, |payload| content_of(header, payload)),
                 refused: refused.map_or_else(String::new, |code| code.code().to_owned()),
                 dropped: false,
             };
@@ -900,31 +947,43 @@ impl Ledger {
     }
 
     fn case_effect(&mut self, id: &CaseId, receiving: NodeId, competent: NodeId, fact: CaseFact) {
-        let mut book = self.case_book(id).map_or_else(
-            || CaseBook { receiving, competent, facts: Vec::new() },
-            |book| CaseBook::clone(&book),
-        );
-        if book.facts.is_empty() && self.row::<stored::CaseRow>(Table::Case, rows::case(id)).is_none() {
-            let row = stored::CaseRow {
+        let mut case = self.take_case(id).unwrap_or_else(|| OpenCase {
+            book: Arc::new(CaseBook { receiving, competent, facts: Vec::new() }),
+            row: stored::CaseRow {
                 receiving: receiving.to_string(),
                 competent: competent.to_string(),
-                refused: String::new(),
                 opened_ms: fact.created.0,
-            };
-            self.put(Table::Case, rows::case(id), row.encode_to_vec());
-        }
-        if let CaseEvent::Forwarded(_) = fact.event
-            && let Some(mut row) = self.row::<stored::CaseRow>(Table::Case, rows::case(id))
-        {
-            row.refused.clear(); // perhaps forwarded again after a refusal
+                ..Default::default()
+            },
+        });
+        if let CaseEvent::Forwarded(_) = fact.event {
+            case.row.refused.clear(); // perhaps forwarded again after a refusal
             // After a loss the competent place folds its own facts before the forward that came first.
-            row.opened_ms = fact.created.0;
-            self.put(Table::Case, rows::case(id), row.encode_to_vec());
+            case.row.opened_ms = fact.created.0;
         }
-        let key = rows::case_fact(id, fact.author, fact.local, fact.position.epoch, fact.position.index);
-        self.put(Table::CaseFact, key, wire::case_fact::encode(&fact).encode_to_vec());
-        book.facts.push(fact);
-        self.cases.insert(id.clone(), Arc::new(book));
+        let value = wire::case_fact::encode(&fact);
+        if case.row.encoded_len() + value.encoded_len() <= CASE_ROW_BYTES_MAX {
+            let place = case.row.facts.partition_point(|known| order_of_row(known) < order_of_row(&value));
+            case.row.facts.insert(place, value);
+        } else {
+            case.row.spilled = true;
+            let key = rows::case_fact(id, fact.author, fact.local, fact.position.epoch, fact.position.index);
+            self.put(Table::CaseFact, key, value.encode_to_vec());
+        }
+        let facts = &mut Arc::make_mut(&mut case.book).facts;
+        let place = facts.partition_point(|known| order_of(known) < order_of(&fact));
+        facts.insert(place, fact);
+        self.put_case(id, case);
+    }
+
+    /// Takes a case out of memory, or reads it, to be changed and put back.
+    fn take_case(&mut self, id: &CaseId) -> Option<OpenCase> {
+        self.cases.remove(id).or_else(|| read_open_case(&self.archive, id).ok().flatten())
+    }
+
+    fn put_case(&mut self, id: &CaseId, case: OpenCase) {
+        self.put(Table::Case, rows::case(id), case.row.encode_to_vec());
+        self.cases.insert(id.clone(), case);
     }
 
     /// A refusal by the peer takes back the effect of the refused entry; one of ours is remembered.
@@ -959,20 +1018,24 @@ impl Ledger {
             self.channel_row_out(header.channel.from);
         }
         let Some(case_id) = &header.case_id else { return };
-        let Some(book) = self.case_book(case_id) else { return };
-        let mut book = CaseBook::clone(&book);
-        let refused = |fact: &CaseFact| !fact.local && fact.author == self.me && fact.position.index == index;
-        let Some(place) = book.facts.iter().position(refused) else { return };
-        let fact = book.facts.remove(place);
-        let key = rows::case_fact(case_id, fact.author, false, fact.position.epoch, fact.position.index);
-        self.delete(Table::CaseFact, key);
-        if book.facts.iter().all(|fact| fact.local)
-            && let Some(mut row) = self.row::<stored::CaseRow>(Table::Case, rows::case(case_id))
-        {
-            row.refused = code;
-            self.put(Table::Case, rows::case(case_id), row.encode_to_vec());
+        let Some(mut case) = self.take_case(case_id) else { return };
+        let me = self.me;
+        let refused = |fact: &CaseFact| !fact.local && fact.author == me && fact.position.index == index;
+        if let Some(place) = case.book.facts.iter().position(refused) {
+            let fact = Arc::make_mut(&mut case.book).facts.remove(place);
+            let order = order_of(&fact);
+            match case.row.facts.iter().position(|known| order_of_row(known) == order.as_row()) {
+                Some(place) => drop(case.row.facts.remove(place)),
+                None => {
+                    let (epoch, index) = (fact.position.epoch, fact.position.index);
+                    self.delete(Table::CaseFact, rows::case_fact(case_id, fact.author, false, epoch, index));
+                }
+            }
+            if case.book.facts.iter().all(|fact| fact.local) {
+                case.row.refused = code;
+            }
         }
-        self.cases.insert(case_id.clone(), Arc::new(book));
+        self.put_case(case_id, case);
     }
 
     /// A refused question is no question, and a refused answer leaves its question open.
@@ -1041,11 +1104,12 @@ impl Ledger {
 
     /// All facts of a case, this commit included.
     pub fn case_book(&mut self, id: &CaseId) -> Option<Arc<CaseBook>> {
-        if let Some(book) = self.cases.get(id) {
-            return Some(Arc::clone(book));
+        if let Some(case) = self.cases.get(id) {
+            return Some(Arc::clone(&case.book));
         }
-        let book = Arc::new(read_case(&self.archive, id).ok().flatten()?);
-        self.cases.insert(id.clone(), Arc::clone(&book));
+        let case = read_open_case(&self.archive, id).ok().flatten()?;
+        let book = Arc::clone(&case.book);
+        self.cases.insert(id.clone(), case);
         Some(book)
     }
 
@@ -1082,10 +1146,12 @@ impl Ledger {
                 let mut aliases = fact.aliases.into_iter();
                 for header in fact.headers {
                     let raw = RawEntry { header, body: bodies.next().flatten() };
-                    if let Ok(header) = Header::parse(&raw.header) {
+                    let header = Header::parse(&raw.header).ok();
+                    if let Some(header) = &header {
                         self.forget_staged(peer, header.message_id);
                     }
-                    self.append_out(peer, raw, aliases.next().unwrap_or_default(), committed);
+                    let alias = aliases.next().unwrap_or_default();
+                    self.append_out(peer, raw, header.as_ref(), alias, committed);
                 }
                 self.seal_out(peer, note(&fact.checkpoint)?);
             }
@@ -1101,7 +1167,8 @@ impl Ledger {
                 for (header, text) in fact.headers.into_iter().zip(&fact.verdicts) {
                     let raw = RawEntry { header, body: bodies.next().flatten() };
                     let verdict = verdict(text);
-                    self.take_in(peer, &raw, verdict, committed);
+                    let header = Header::parse(&raw.header).ok();
+                    self.take_in(peer, &raw, header.as_ref(), verdict, committed);
                     entries.push((raw, verdict));
                 }
                 self.seal_in(peer, entries, note(&fact.checkpoint)?);
@@ -1199,10 +1266,9 @@ impl Ledger {
     /// An own entry came back for which a draft waits: it had been sent before the store was lost.
     fn settle_draft(&mut self, peer: NodeId, header: &Header, body: Option<&Bytes>) {
         let Some(StagedDraft { draft, .. }) = self.forget_staged(peer, header.message_id) else { return };
-        let waited =
-            content_digest(draft.kind.name(), draft.case_id.as_ref(), draft.in_reply_to, &draft.payload);
-        let came = body.and_then(payload).map(|payload| content_of(header, &payload));
-        if came.is_some_and(|came| came != waited) {
+        let came = body.and_then(payload);
+        let differs = |came: &Bytes| Content::of_entry(header, came) != Content::of_draft(&draft);
+        if came.as_ref().is_some_and(differs) {
             self.alarm("draft.different", format!("message={}", header.message_id));
         }
     }
@@ -1213,42 +1279,88 @@ impl Ledger {
     }
 }
 
+/// A case in memory: its facts, and its row as it stands in the index.
+struct OpenCase {
+    book: Arc<CaseBook>,
+    row: stored::CaseRow,
+}
+
+/// The order in which a case's facts are kept: by author, local ones first, then by place.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct FactOrder<'a>(&'a str, bool, u32, u64);
+
+impl FactOrder<'_> {
+    fn as_row(&self) -> FactOrder<'_> {
+        FactOrder(self.0, self.1, self.2, self.3)
+    }
+}
+
+fn order_of(fact: &CaseFact) -> FactOrder<'_> {
+    FactOrder(fact.author.as_str(), !fact.local, fact.position.epoch, fact.position.index)
+}
+
+fn order_of_row(fact: &stored::CaseFact) -> FactOrder<'_> {
+    FactOrder(&fact.from, !fact.local, fact.epoch, fact.index)
+}
+
 /// The facts of a case, from the index.
 ///
 /// # Errors
 /// When the index cannot be read.
 pub fn read_case(archive: &Archive, id: &CaseId) -> Result<Option<CaseBook>, ArchiveError> {
+    Ok(read_open_case(archive, id)?.map(|case| Arc::unwrap_or_clone(case.book)))
+}
+
+fn read_open_case(archive: &Archive, id: &CaseId) -> Result<Option<OpenCase>, ArchiveError> {
     let Some(row) = archive.index().get(Table::Case, &rows::case(id))? else { return Ok(None) };
     let mismatch = || ArchiveError::Mismatch("a case row");
     let row = stored::CaseRow::decode(row).map_err(|_| mismatch())?;
-    let facts = archive
-        .rows(Table::CaseFact, &rows::case_facts(id))?
-        .into_iter()
-        .filter_map(|(_, value)| stored::CaseFact::decode(value).ok())
-        .filter_map(|fact| wire::case_fact::decode(&fact).ok())
-        .collect();
-    Ok(Some(CaseBook {
-        receiving: row.receiving.parse().map_err(|_| mismatch())?,
-        competent: row.competent.parse().map_err(|_| mismatch())?,
-        facts,
-    }))
+    let mut facts: Vec<CaseFact> =
+        row.facts.iter().filter_map(|fact| wire::case_fact::decode(fact).ok()).collect();
+    if row.spilled {
+        let spilled = archive.rows(Table::CaseFact, &rows::case_facts(id))?;
+        let spilled = spilled.into_iter().filter_map(|(_, value)| stored::CaseFact::decode(value).ok());
+        facts.extend(spilled.filter_map(|fact| wire::case_fact::decode(&fact).ok()));
+        facts.sort_by(|one, other| order_of(one).cmp(&order_of(other)));
+    }
+    let (receiving, competent) =
+        (row.receiving.parse().map_err(|_| mismatch())?, row.competent.parse().map_err(|_| mismatch())?);
+    Ok(Some(OpenCase { book: Arc::new(CaseBook { receiving, competent, facts }), row }))
 }
 
-/// What makes two submissions under one id the same: kind, case, in-reply-to and payload.
-pub fn content_digest(
-    kind: &str,
-    case_id: Option<&CaseId>,
-    in_reply_to: Option<MessageId>,
-    payload: &[u8],
-) -> Bytes {
-    let case = case_id.map_or("", CaseId::as_str);
-    let reply = in_reply_to.map_or([0; 16], |id| id.0);
-    let hash = crate::suite::sha256(&[kind.as_bytes(), b"\0", case.as_bytes(), b"\0", &reply, payload]);
-    Bytes::copy_from_slice(&hash)
+/// What makes two submissions under one id the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Content<'a> {
+    /// Its kind's name.
+    pub kind: &'a str,
+    /// The case.
+    pub case_id: Option<&'a CaseId>,
+    /// The message it answers.
+    pub in_reply_to: Option<MessageId>,
+    /// The payload of its kind.
+    pub payload: &'a [u8],
 }
 
-fn content_of(header: &Header, payload: &[u8]) -> Bytes {
-    content_digest(&header.kind, header.case_id.as_ref(), header.in_reply_to, payload)
+impl<'a> Content<'a> {
+    /// A draft's.
+    pub fn of_draft(draft: &'a Draft) -> Self {
+        Self {
+            kind: draft.kind.name(),
+            case_id: draft.case_id.as_ref(),
+            in_reply_to: draft.in_reply_to,
+            payload: &draft.payload,
+        }
+    }
+
+    /// An entry's.
+    fn of_entry(header: &'a Header, payload: &'a [u8]) -> Self {
+        Self {
+            kind: &header.kind,
+            case_id: header.case_id.as_ref(),
+            in_reply_to: header.in_reply_to,
+            payload,
+        }
+    }
 }
 
 /// 待人工: the other side is told, and the decision of a person is still to come.
@@ -1346,8 +1458,8 @@ impl Books for Ledger {
 
     fn case(&self, id: &CaseId) -> Option<Arc<CaseBook>> {
         let book = match self.cases.get(id) {
-            Some(book) => Arc::clone(book),
-            None => Arc::new(read_case(&self.archive, id).ok().flatten()?),
+            Some(case) => Arc::clone(&case.book),
+            None => read_open_case(&self.archive, id).ok().flatten()?.book,
         };
         let Some((author, position)) = self.horizon else { return Some(book) };
         let mut seen = CaseBook::clone(&book);

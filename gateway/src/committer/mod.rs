@@ -41,7 +41,7 @@ use crate::suite::Suite;
 use crate::time::UnixMillis;
 use crate::wire;
 use bytes::Bytes;
-use ledger::{Documents, Draft, Ledger, head};
+use ledger::{Content, Documents, Draft, Ledger, head};
 use prost::Message as _;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
@@ -427,17 +427,17 @@ impl Core {
             (None, None) => new_message_id(now, &*self.ports.randomness),
         };
         let channel = ChannelId { from: self.me, to };
-        let content = ledger::content_digest(
-            submission.kind.name(),
-            submission.case_id.as_ref(),
-            submission.in_reply_to,
-            &submission.payload,
-        );
+        let content = Content {
+            kind: submission.kind.name(),
+            case_id: submission.case_id.as_ref(),
+            in_reply_to: submission.in_reply_to,
+            payload: &submission.payload,
+        };
         if let Some(row) = self.ledger.message(channel, message_id) {
             // A draft dropped at its turn has no place and no content: it may be submitted again.
             if !row.dropped {
                 let index = Some(row.index);
-                return Ok(if row.content.is_empty() || row.content == content {
+                return Ok(if self.ledger.says(channel, &row, &content)? {
                     Ok(Submitted { message_id, index, duplicate: true })
                 } else {
                     Err(Refusal::new(RefusalCode::DuplicateDifferent, format!("message={message_id}")))
@@ -447,13 +447,7 @@ impl Core {
         let waiting = out.staged.iter().find(|staged| staged.draft.message_id == message_id);
         if let Some(staged) = waiting {
             let draft = &staged.draft;
-            let staged_content = ledger::content_digest(
-                draft.kind.name(),
-                draft.case_id.as_ref(),
-                draft.in_reply_to,
-                &draft.payload,
-            );
-            return Ok(if staged_content == content {
+            return Ok(if Content::of_draft(draft) == content {
                 Ok(Submitted { message_id, index: None, duplicate: true })
             } else {
                 Err(Refusal::new(RefusalCode::DuplicateDifferent, format!("message={message_id}")))
@@ -547,7 +541,7 @@ impl Core {
             self.sign(to, now)?;
         }
         self.touched.insert(to);
-        Ok(Ok(self.ledger.append_out(to, raw, draft.alias, now)))
+        Ok(Ok(self.ledger.append_out(to, raw, Some(&header), draft.alias, now)))
     }
 
     /// 收件: the receiving place's own record of the application, made with its forward.
@@ -823,7 +817,7 @@ impl Core {
             if code.is_none() {
                 self.count_refusal(entry);
             }
-            self.ledger.take_in(peer, &entry.raw, code, now);
+            self.ledger.take_in(peer, &entry.raw, entry.header.as_ref().ok(), code, now);
             self.gathered += entry.raw.header.len() + entry.raw.body.as_ref().map_or(0, Bytes::len);
             if let Err(refusal) = verdict {
                 self.refuse(entry, log.channel, position, &refusal, now)?;
@@ -856,9 +850,12 @@ impl Core {
         }
         let keys = self.ledger.keys_of_commit();
         let finished = self.ledger.finish(now);
+        let bytes = finished.meta.len() + finished.bodies.iter().map(Bytes::len).sum::<usize>();
+        let (commit, bodies) = (Arc::clone(&finished.commit), finished.bodies.clone());
         let (frame, places) = finished.into_parts();
         match self.ports.journal.append(frame) {
             Ok(placed) => {
+                self.archive.remember(&placed, commit, bodies, bytes);
                 let changes = self.ledger.changes(places, placed.locator);
                 self.ports.index.apply(changes, placed.position)?;
                 let entries = self.publish();

@@ -7,7 +7,7 @@ use crate::store::Locator;
 use crate::store::index::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// Raised when rows change their meaning.
-pub const INDEX_VERSION: u32 = 3;
+pub const INDEX_VERSION: u32 = 4;
 
 /// Table Meta: the version of the rows, u32 big endian.
 pub const VERSION: &[u8] = b"rows-version";

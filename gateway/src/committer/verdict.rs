@@ -1,7 +1,7 @@
 //! The committer asks the rules: what a draft relies on, whether an entry may take effect, and the
 //! refusal that answers one which may not.
 
-use super::ledger::Draft;
+use super::ledger::{Content, Draft};
 use super::{CommitError, Core};
 use crate::authorize::{Books, Candidate, authorize};
 use crate::channel::batch::ReadEntry;
@@ -143,14 +143,15 @@ impl Core {
         let payload_bytes =
             entry.raw.body.as_ref().and_then(payload).ok_or(Refusal::from(RefusalCode::BodyMissing))?;
         if let Some(row) = self.ledger.message(channel, header.message_id) {
-            let content = super::ledger::content_digest(
-                &header.kind,
-                header.case_id.as_ref(),
-                header.in_reply_to,
-                &payload_bytes,
-            );
-            let code =
-                if row.content == content { RefusalCode::Duplicate } else { RefusalCode::DuplicateDifferent };
+            let content = Content {
+                kind: &header.kind,
+                case_id: header.case_id.as_ref(),
+                in_reply_to: header.in_reply_to,
+                payload: &payload_bytes,
+            };
+            // What cannot be read back is no reason to stop: it is refused either way.
+            let same = self.ledger.says(channel, &row, &content).unwrap_or(false);
+            let code = if same { RefusalCode::Duplicate } else { RefusalCode::DuplicateDifferent };
             return Err(Refusal::new(code, format!("first={}", row.index)));
         }
         let payload = wire::payload::decode(kind, &payload_bytes)?;
