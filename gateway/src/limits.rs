@@ -28,8 +28,13 @@ pub const ENVELOPE_BYTES_MAX: usize = 512 * 1024;
 
 /// Commands that wait for the committer; more are refused with a hint to retry.
 pub const COMMITTER_QUEUE_MAX: usize = 4096;
-/// Receipts that wait in memory for the next commit: each is some 700 bytes, and the partner has it.
-pub const RECEIPTS_HELD_MAX: usize = 256;
+/// Microseconds that one commit judges while more waits, or four times what its write takes: long enough
+/// to be worth a sync and a signature, short enough that both nodes work at once.
+pub const COMMIT_JUDGING_MICROS: u64 = 1_500;
+/// Entries that a link sends in one batch: the receiver judges them in one go, and others wait meanwhile.
+pub const DELIVER_ENTRIES_MAX: usize = 512;
+/// Receipts and own readers' cursors that wait in memory for the next commit: each is below 1 KiB.
+pub const FACTS_HELD_MAX: usize = 256;
 /// Commands that one commit takes.
 pub const COMMIT_COMMANDS_MAX: usize = 1024;
 /// Submissions in one batch of a local stream: they share one answer of the committer.
@@ -178,6 +183,7 @@ pub const OBSERVE_HEAD_MILLIS_MAX: u64 = 5_000;
 const _: () = assert!(HEADER_BYTES_MAX + BODY_BYTES_MAX <= BATCH_BYTES_MAX, "the largest entry fits a batch");
 const _: () = assert!(FRAME_BYTES_MAX < 4 * 1024 * 1024, "a frame fits tonic's default decode limit");
 const _: () = assert!(COMMIT_BYTES_MAX as u64 * 2 <= SEGMENT_BYTES, "a commit fits a segment");
+const _: () = assert!(DELIVER_ENTRIES_MAX <= BATCH_ENTRIES_MAX, "what is sent is taken");
 const _: () = assert!(BATCH_BYTES_MAX * 4 <= COMMIT_BYTES_MAX, "a batch each way fits a commit");
 const _: () = assert!(LETTERS_PAGE_MAX <= LETTERS_SCAN_MAX, "a page of letters can be filled");
 const _: () = assert!(STAGED_BYTES_MAX <= STAGED_TOTAL_BYTES_MAX, "one channel fits all");

@@ -38,6 +38,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, RwLock};
 
+/// Names of the node's own readers begin so; business systems may not use it.
+const OWN_CONSUMER: &str = "tongban.";
 /// Cases kept in memory between commits.
 const CASES_KEPT: usize = 20_000;
 
@@ -450,10 +452,15 @@ impl Ledger {
 
     // ---- facts of this commit ----
 
-    /// How many receipts the commit holds, when it holds nothing else.
-    pub fn receipts_only(&self) -> Option<usize> {
-        let receipt = |fact: &stored::Fact| matches!(fact.kind, Some(stored::fact::Kind::Receipt(_)));
-        self.facts.iter().all(|(fact, _)| receipt(fact)).then_some(self.facts.len())
+    /// How many facts the commit holds, when all of them may wait for the next: receipts, which the partner
+    /// has, and cursors of the node's own readers, whose answers are the same messages again.
+    pub fn may_wait(&self) -> Option<usize> {
+        let may_wait = |fact: &stored::Fact| match &fact.kind {
+            Some(stored::fact::Kind::Receipt(_)) => true,
+            Some(stored::fact::Kind::Cursor(cursor)) => cursor.consumer.starts_with(OWN_CONSUMER),
+            _ => false,
+        };
+        self.facts.iter().all(|(fact, _)| may_wait(fact)).then_some(self.facts.len())
     }
 
     /// Whether the commit has anything to write.

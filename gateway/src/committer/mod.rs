@@ -27,8 +27,8 @@ use crate::id::{ChannelId, Kind, LogId, LogPosition, MessageId, NodeId};
 use crate::keybook::KeyBook;
 use crate::limits::{
     BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES, COMMIT_BYTES_MAX,
-    COMMIT_COMMANDS_MAX, NAME_BYTES_MAX, RECEIPTS_HELD_MAX, RETRY_SPACE_MILLIS, STAGED_DRAFTS_MAX,
-    STAGED_TOTAL_BYTES_MAX,
+    COMMIT_COMMANDS_MAX, COMMIT_JUDGING_MICROS, FACTS_HELD_MAX, NAME_BYTES_MAX, RETRY_SPACE_MILLIS,
+    STAGED_DRAFTS_MAX, STAGED_TOTAL_BYTES_MAX,
 };
 use crate::log::checkpoint::{Checkpoint, Note, cosigned_message};
 use crate::measure::{Measures, Stopwatch, Unremembered};
@@ -149,6 +149,8 @@ pub struct Core {
     writes_all: bool,
     /// Who waits for the index to be settled.
     settling: Vec<Reply<()>>,
+    /// How long the last commit took to write, µs.
+    write_micros: u64,
     /// What the disk has room for, and its free bytes at the last look.
     disk: (DiskState, u64),
 }
@@ -222,6 +224,7 @@ impl Core {
             full: false,
             writes_all: false,
             settling: Vec::new(),
+            write_micros: 0,
             disk: (DiskState::Normal, 0),
         };
         core.look_at_disk();
@@ -269,13 +272,21 @@ impl Core {
             self.sequence_staged(peer, now)?;
         }
         let mut taken = 0;
-        while taken < COMMIT_COMMANDS_MAX && self.gathered < COMMIT_BYTES_MAX / 4 {
+        // Not all at once: while this commit is on its way, the partner judges the one before it. Both work
+        // then, and a lone message of another channel waits for no more than one such share.
+        let share = COMMIT_JUDGING_MICROS.max(4 * self.write_micros);
+        while taken < COMMIT_COMMANDS_MAX
+            && self.gathered < COMMIT_BYTES_MAX / 4
+            && (taken == 0 || began.micros() < share)
+        {
             let Some(command) = waiting.pop_front() else { break };
             taken += 1;
             self.take(command, now)?;
         }
         self.seal(now)?;
+        let judged = began.micros();
         let result = self.write(now, began);
+        self.write_micros = began.micros().saturating_sub(judged);
         self.writes_all = false;
         self.ports.measures.commit_ends();
         self.gathered = 0;
@@ -849,10 +860,8 @@ impl Core {
     fn write(&mut self, now: UnixMillis, began: Stopwatch) -> Result<Result<(), Refusal>, CommitError> {
         // A receipt is durable at the partner, who shows it at every contact: it is written with whatever
         // comes next, and costs no sync of its own.
-        let receipts = self.ledger.receipts_only();
-        if !self.ledger.is_dirty()
-            || receipts.is_some_and(|count| count < RECEIPTS_HELD_MAX && !self.writes_all)
-        {
+        let waits = self.ledger.may_wait();
+        if !self.ledger.is_dirty() || waits.is_some_and(|count| count < FACTS_HELD_MAX && !self.writes_all) {
             self.publish();
             return Ok(Ok(()));
         }

@@ -4,12 +4,36 @@
 use super::{Links, frame};
 use crate::archive::StoredBatch;
 use crate::id::{LogId, NodeId};
-use crate::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX};
+use crate::limits::{BATCH_BYTES_MAX, DELIVER_ENTRIES_MAX};
+use crate::log::checkpoint::Note;
 use crate::refusal::{Refusal, RefusalCode};
+use bytes::Bytes;
 use proto::exchange::v1 as wire;
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, watch};
+
+/// The notes of a link's batches that have no receipt yet, as they were sent: a receipt that repeats one
+/// of them byte for byte bears this node's own signature. As many as the peer's credit.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SentNotes(Arc<Mutex<VecDeque<Bytes>>>);
+
+impl SentNotes {
+    /// Whether the note is one of them, with the peer's line below it.
+    pub(super) fn covers(&self, note: &Note) -> bool {
+        let signed = note.as_signed().text();
+        let sent = self.0.lock().expect("no holder of the notes panics");
+        sent.iter().any(|text| text[..] == *signed.as_bytes())
+    }
+
+    fn add(&self, note: Bytes, credit: usize) {
+        let mut sent = self.0.lock().expect("no holder of the notes panics");
+        sent.push_back(note);
+        while sent.len() > credit {
+            sent.pop_front();
+        }
+    }
+}
 
 /// Sends batches from `next` on, until the link ends. `receipted` tells the size that the peer has
 /// cosigned: each receipt returns the credit of every batch below it.
@@ -20,6 +44,7 @@ pub(super) async fn deliver(
     credit: usize,
     outgoing: mpsc::Sender<wire::Frame>,
     mut receipted: watch::Receiver<u64>,
+    sent: SentNotes,
 ) -> Result<(), Refusal> {
     let mut progress = links.progress.clone();
     let mut in_flight: VecDeque<u64> = VecDeque::new();
@@ -41,6 +66,7 @@ pub(super) async fn deliver(
         links.measures.batch_sent_entries.observe(batch.entries.len() as u64);
         next = batch.first + batch.entries.len() as u64;
         in_flight.push_back(next);
+        sent.add(batch.checkpoint.clone(), credit);
         let batch = wire::Batch {
             epoch: log.epoch,
             first: batch.first,
@@ -105,7 +131,7 @@ async fn read(links: &Arc<Links>, log: LogId, from: u64) -> Result<Option<Stored
     // What was just committed is in memory; a lone message need not wait for another thread.
     let recent = links.archive.is_recent(log, from);
     // Up to the end as it is known: behind it there is nothing to look for.
-    let most = usize::try_from(held - from).map_or(BATCH_ENTRIES_MAX, |most| most.min(BATCH_ENTRIES_MAX));
+    let most = usize::try_from(held - from).map_or(DELIVER_ENTRIES_MAX, |most| most.min(DELIVER_ENTRIES_MAX));
     let read = move || {
         links.archive.batches(log, from, most, BATCH_BYTES_MAX).map_err(|error| {
             tracing::error!(%log, from, %error, "a log cannot be read back");

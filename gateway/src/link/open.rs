@@ -184,6 +184,13 @@ pub(super) fn verify_cosigned(links: &Links, log: LogId, note: &Note) -> Result<
     let unknown = |whose: NodeId| Refusal::new(RefusalCode::UnknownKey, format!("node={whose}"));
     let origin = links.keys.origin_key(log.channel.from, note).ok_or_else(|| unknown(log.channel.from))?;
     note.verify_origin(&origin.name, &origin.key).map_err(note_refusal)?;
+    verify_cosignature(links, log, note)
+}
+
+/// Checks the receiver's signature on a note of `log` whose sender's signature needs no check: this node
+/// has just made it.
+pub(super) fn verify_cosignature(links: &Links, log: LogId, note: &Note) -> Result<(), Refusal> {
+    let unknown = |whose: NodeId| Refusal::new(RefusalCode::UnknownKey, format!("node={whose}"));
     let cosigner = links.keys.cosigner_key(log.channel.to, note).ok_or_else(|| unknown(log.channel.to))?;
     note.verify_cosignature(&cosigner.name, &cosigner.key).map_err(note_refusal)?;
     Ok(())

@@ -1,7 +1,7 @@
 //! The conversation on one link, from Open to its end.
 
 use super::intake::Intake;
-use super::open::{Heard, hear, state, verify_cosigned};
+use super::open::{Heard, hear, state, verify_cosignature, verify_cosigned};
 use super::{LINK_NAME_BYTES, Links, ReconcileAsk, deliver, frame};
 use crate::channel::batch::{KnownKey, UncheckedBatch, VerifiedBatch, note_refusal};
 use crate::clock::random_16;
@@ -119,6 +119,8 @@ struct Session {
     pending: mpsc::Sender<Pending>,
     answers: Option<mpsc::Receiver<Pending>>,
     receipted: watch::Sender<u64>,
+    /// Notes that this node sent and that have no receipt yet.
+    sent: deliver::SentNotes,
     tasks: JoinSet<Result<(), Refusal>>,
     asked: HashMap<u64, oneshot::Sender<wire::ReconcileReply>>,
     next_request: u64,
@@ -140,6 +142,7 @@ impl Session {
             pending,
             answers: Some(answers),
             receipted: watch::Sender::new(cosigned),
+            sent: deliver::SentNotes::default(),
             tasks: JoinSet::new(),
             asked: HashMap::new(),
             next_request: 0,
@@ -207,6 +210,7 @@ impl Session {
                     self.credit,
                     self.outgoing.clone(),
                     self.receipted.subscribe(),
+                    self.sent.clone(),
                 );
                 self.tasks.spawn(deliver);
             }
@@ -324,7 +328,11 @@ impl Session {
     async fn cosigned(&mut self, cosigned: wire::Cosigned) -> Result<(), Refusal> {
         let note = Note::parse(&cosigned.checkpoint).map_err(note_refusal)?;
         let log = self.links.out_log(self.peer);
-        verify_cosigned(&self.links, log, &note)?;
+        if self.sent.covers(&note) {
+            verify_cosignature(&self.links, log, &note)?;
+        } else {
+            verify_cosigned(&self.links, log, &note)?;
+        }
         if let Some(key) = self.links.keys.cosigner_key(self.peer, &note) {
             self.links.signing_key_trusted(self.peer, &key)?;
         }

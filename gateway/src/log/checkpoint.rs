@@ -238,6 +238,11 @@ impl Note {
         text
     }
 
+    /// The note as its sender signed it, without the receiver's line.
+    pub fn as_signed(&self) -> Self {
+        Self { cosignature: None, ..self.clone() }
+    }
+
     /// The name of the key that signed as sender.
     pub fn origin_name(&self) -> &str {
         &self.origin.name

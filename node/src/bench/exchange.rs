@@ -21,7 +21,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 /// Requests in one batch of the stream.
-const BATCH_MAX: usize = 128;
+const BATCH_MAX: usize = 32;
 /// Batches that wait for the stream.
 const BATCHES_QUEUED: usize = 64;
 /// How long everything on its way may take to arrive when the load has ended.

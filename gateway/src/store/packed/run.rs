@@ -29,6 +29,8 @@ const TRAILER_BYTES: usize = 32;
 const DELETED: u32 = u32::MAX;
 /// A block is closed when it is as long as this; one long row may make it longer.
 const BLOCK_BYTES: usize = 16 * 1024;
+/// Bytes that a writer leaves dirty at most.
+const SYNC_BYTES: usize = 512 * 1024;
 /// Bits of the filter for each row, and how many of them a row sets: one look in a hundred goes astray.
 const FILTER_BITS: usize = 10;
 const FILTER_HASHES: u32 = 6;
@@ -40,6 +42,7 @@ pub(super) type Row = (Bytes, Option<Bytes>);
 pub(super) struct RunWriter {
     file: BufWriter<File>,
     offset: u64,
+    unsynced: usize,
     block: Vec<u8>,
     offsets: Vec<u32>,
     first: Vec<u8>,
@@ -56,6 +59,7 @@ impl RunWriter {
         Ok(Self {
             file,
             offset: HEADER_BYTES,
+            unsynced: 0,
             block: Vec::with_capacity(2 * BLOCK_BYTES),
             offsets: Vec::new(),
             first: Vec::new(),
@@ -96,6 +100,14 @@ impl RunWriter {
         self.index.extend_from_slice(&(self.first.len() as u16).to_le_bytes());
         self.index.extend_from_slice(&self.first);
         self.offset += self.block.len() as u64;
+        self.unsynced += self.block.len();
+        if self.unsynced >= SYNC_BYTES {
+            // Not for safety: what is dirty here would otherwise be written when the journal syncs next,
+            // and make that wait.
+            self.file.flush()?;
+            self.file.get_ref().sync_data()?;
+            self.unsynced = 0;
+        }
         self.block.clear();
         self.offsets.clear();
         Ok(())
