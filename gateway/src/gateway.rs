@@ -1,7 +1,12 @@
 //! The node as its local users see it: submit, read the inbox, look at cases and channels, export
 //! proofs, reconcile. Opens the store and the committer; `transport` connects it to partners.
 
+mod blobs;
+
+pub use blobs::{BlobState, BlobStored, BlobUse, NamedFile};
+
 use crate::archive::{Archive, ArchiveError};
+use crate::blobs::Blobs;
 use crate::clock::{Clock, Randomness};
 use crate::committer::ledger::{Documents, read_case};
 use crate::committer::{
@@ -21,6 +26,7 @@ use crate::service::agreement::{Agreement, in_force};
 use crate::service::case::Case;
 use crate::service::standard::Standard;
 use crate::signer::Signer;
+use crate::store::blobs::BlobStore;
 use crate::store::{self, Index, IndexError, JournalError, Table};
 use crate::suite::Suite;
 use crate::time::UnixMillis;
@@ -128,6 +134,7 @@ struct Inner {
     snapshot: Arc<RwLock<Snapshot>>,
     progress: watch::Receiver<u64>,
     links: Arc<Links>,
+    blobs: Arc<Blobs>,
 }
 
 /// A running node's core. Cheap to clone.
@@ -158,6 +165,8 @@ pub struct InboxEntry {
     pub verdict: Option<String>,
     /// The payload; absent: erased, or dropped because it was not the one committed to.
     pub payload: Option<Bytes>,
+    /// It is no entry: a file that one names is whole here. `from` is this node, the place its own count.
+    pub stored: Option<BlobStored>,
 }
 
 /// A case with its number.
@@ -205,6 +214,9 @@ impl Gateway {
             .map_err(doing(format!("make {}", settings.data_dir.display())))?;
         let alias_key = alias_key(&settings.data_dir, &*settings.randomness)
             .map_err(doing(format!("read or make alias.key in {}", settings.data_dir.display())))?;
+        let blobs_dir = settings.data_dir.join(BLOBS_DIR);
+        let blob_store = BlobStore::open(&blobs_dir)
+            .map_err(doing(format!("open the blob folder {}", blobs_dir.display())))?;
         let (journal, index, mut report) = open_store(&settings.data_dir, &*settings.randomness)?;
         let ports = Ports {
             journal: Box::new(journal),
@@ -251,6 +263,8 @@ impl Gateway {
             clock: Arc::clone(&settings.clock),
             randomness: settings.randomness,
         }));
+        let blobs = Arc::new(Blobs::new(blob_store, Arc::clone(&archive), committer.clone()));
+        links.have_blobs(Arc::clone(&blobs));
         let inner = Inner {
             me: settings.node,
             suite: links.suite,
@@ -264,6 +278,7 @@ impl Gateway {
             snapshot,
             progress,
             links,
+            blobs,
         };
         Ok((Self(Arc::new(inner)), report, stopped))
     }
@@ -400,7 +415,25 @@ impl Gateway {
         let mut progress = self.0.progress.clone();
         loop {
             progress.borrow_and_update();
-            let logs: Vec<LogSnapshot> = self.snapshot().inbound.values().cloned().collect();
+            let (logs, events): (Vec<LogSnapshot>, u64) = {
+                let snapshot = self.snapshot();
+                (snapshot.inbound.values().cloned().collect(), snapshot.blob_events)
+            };
+            // Files that became whole come first: entries may keep coming for a long time.
+            let next = match read.get(&self.0.me) {
+                Some(next) => *next,
+                None => self.cursor(consumer, self.0.me)?,
+            };
+            if next.index < events {
+                let (gateway, places, name) = (self.clone(), read.clone(), consumer.to_owned());
+                let found =
+                    tokio::task::spawn_blocking(move || gateway.blob_events_from(next, &places, &name));
+                let found = found.await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))?;
+                if let Some(last) = found.last() {
+                    read.insert(self.0.me, LogPosition { index: last.position.index + 1, ..last.position });
+                    return Ok(found);
+                }
+            }
             for log in logs {
                 let from = log.log.channel.from;
                 let next = match read.get(&from) {
@@ -436,6 +469,7 @@ impl Gateway {
                 header: Header::parse(&raw.header).ok(),
                 verdict: (!verdict.is_empty()).then_some(verdict),
                 payload: raw.body.as_ref().and_then(payload),
+                stored: None,
             })
             .collect())
     }
@@ -445,7 +479,11 @@ impl Gateway {
     /// # Errors
     /// [`RefusalCode::BadRequest`] when the cursor would leave the channel or go back.
     pub async fn acknowledge(&self, consumer: &str, from: NodeId, next: LogPosition) -> Result<(), Refusal> {
-        let held = self.snapshot().inbound.get(&from).map(|log| log.size);
+        let held = if from == self.0.me {
+            Some(self.snapshot().blob_events)
+        } else {
+            self.snapshot().inbound.get(&from).map(|log| log.size)
+        };
         let held = held.ok_or_else(|| Refusal::new(RefusalCode::ChannelUnknown, format!("node={from}")))?;
         let now = self.cursor(consumer, from)?;
         if next.index > held || next < now {
@@ -729,6 +767,8 @@ fn alias_key(dir: &Path, randomness: &dyn Randomness) -> io::Result<[u8; 32]> {
 pub const JOURNAL_DIR: &str = "journal";
 /// Folder of the index below the data folder.
 pub const INDEX_DIR: &str = "index";
+/// Folder of the blobs below the data folder.
+pub const BLOBS_DIR: &str = "blobs";
 
 /// Moves the index folder out of the way, keeping it for whoever wants to know what was wrong.
 fn move_aside(

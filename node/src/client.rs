@@ -16,6 +16,9 @@ use crate::console::Failure;
 /// one may be half a MiB.
 pub const LOCAL_MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// HTTP/2 flow-control window on the local socket, bytes: files pass through it.
+pub const LOCAL_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
 /// Milliseconds to connect. The socket is on the same machine.
 const CONNECT_MILLIS_MAX: u64 = 5_000;
 
@@ -61,6 +64,8 @@ pub async fn connect(socket: &Path) -> Result<Clients, ConnectError> {
     let path = socket.to_owned();
     // The address is never resolved: the connector below knows where to go.
     let channel = Endpoint::from_static("http://tongban.local")
+        .initial_stream_window_size(LOCAL_WINDOW_BYTES)
+        .initial_connection_window_size(LOCAL_WINDOW_BYTES)
         .connect_timeout(Duration::from_millis(CONNECT_MILLIS_MAX))
         .connect_with_connector(tower::service_fn(move |_: http::Uri| {
             let path = path.clone();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Floors of `gateway`, lowest first. A module imports from lower floors and from its named siblings.
 const FLOORS: &[(&str, &[&str])] = &[
     ("vocabulary", &["codes", "id", "limits", "refusal", "time"]),
-    ("evidence", &["document", "entry", "log", "suite"]),
+    ("evidence", &["chunks", "document", "entry", "log", "suite"]),
     ("rules", &["authorize", "channel", "service"]),
     ("ports", &["archive", "clock", "committer", "keybook", "peer", "signer", "store", "wire"]),
     ("shell", &["gateway", "link", "proof", "reconcile", "respond"]),
@@ -18,6 +18,7 @@ const FLOORS: &[(&str, &[&str])] = &[
 /// Imports between modules of one floor that are meant: (module, imported).
 const SIBLINGS: &[(&str, &str)] = &[
     // evidence
+    ("chunks", "suite"),
     ("document", "suite"),
     ("entry", "suite"),
     ("log", "suite"),

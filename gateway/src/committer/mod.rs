@@ -8,6 +8,7 @@
 //! signature left the process. A crash after it leaves the whole commit in the journal; the index is
 //! brought up to date by replay.
 
+mod blobs;
 pub mod command;
 pub mod ledger;
 pub mod rows;
@@ -31,6 +32,7 @@ use crate::limits::{
 };
 use crate::log::checkpoint::{Checkpoint, Note, cosigned_message};
 use crate::refusal::{Refusal, RefusalCode};
+use crate::service::blob::commitment;
 use crate::service::case::CaseFact;
 use crate::signer::{Signer, SignerError};
 use crate::store::{Frame, Index, IndexError, Journal, JournalError, Position};
@@ -90,6 +92,10 @@ pub struct Snapshot {
     pub out: BTreeMap<NodeId, LogSnapshot>,
     /// Logs from peers.
     pub inbound: BTreeMap<NodeId, LogSnapshot>,
+    /// Blobs that became whole, counted by the entries that name them.
+    pub blob_events: u64,
+    /// Changes whenever there may be another blob to fetch or to answer.
+    pub blob_changes: u64,
     /// The last durable journal position.
     pub position: Position,
 }
@@ -268,6 +274,10 @@ impl Core {
                 let outcome = self.put_licence(&payload);
                 self.answer(reply, outcome);
             }
+            Command::BlobStored { blob, uploaded, reply } => {
+                let outcome = self.blob_stored(&blob, uploaded, now)?;
+                self.answer(reply, Ok(outcome));
+            }
             Command::Acknowledge { consumer, from, next, reply } => {
                 let outcome = name_fits(&consumer);
                 if outcome.is_ok() {
@@ -378,6 +388,9 @@ impl Core {
                 Err(Refusal::new(RefusalCode::DuplicateDifferent, format!("message={message_id}")))
             });
         }
+        if let Err(refusal) = self.attachments(submission.kind, to, &submission.payload) {
+            return Ok(Err(refusal));
+        }
         let draft = Draft {
             to,
             message_id,
@@ -420,6 +433,10 @@ impl Core {
             Ok(payload) => payload,
             Err(refusal) => return Ok(Err(refusal)),
         };
+        let blobs = match self.attachments(draft.kind, to, &draft.payload) {
+            Ok(blobs) => blobs,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         self.pin(&mut draft, channel, &payload, now);
         let inbound = &self.ledger.inbound[&to];
         let seen = LogPosition { epoch: inbound.log.epoch, index: inbound.machine.frontier.size() };
@@ -440,7 +457,7 @@ impl Core {
             expires: draft.expires,
             body_digest: body_digest(self.suite, &body),
             body_length: body.len() as u32,
-            blobs: Vec::new(),
+            blobs: blobs.iter().map(|blob| commitment(self.suite, &salt, &blob.digest)).collect(),
         };
         if let Err(refusal) = self.authorise(&header, draft.kind, position, &payload, seconds(now)) {
             return Ok(Err(refusal));
@@ -825,6 +842,8 @@ impl Core {
                 snapshot.inbound.insert(peer, inbound);
             }
         }
+        snapshot.blob_events = self.ledger.blob_events;
+        snapshot.blob_changes += u64::from(std::mem::take(&mut self.ledger.blob_changed));
         snapshot.position = self.ports.journal.end();
         drop(snapshot);
         self.progress.send_modify(|count| *count += 1);

@@ -1,7 +1,7 @@
 //! The conversation on one link, from Open to its end.
 
 use super::open::{Heard, hear, state, verify_cosigned};
-use super::{LINK_NAME_BYTES, Links, ReconcileAsk, deliver, frame};
+use super::{LINK_NAME_BYTES, Links, ReconcileAsk, bulk, deliver, frame};
 use crate::channel::batch::{KnownKey, UncheckedBatch, VerifiedBatch, note_refusal};
 use crate::clock::random_16;
 use crate::committer::{Command, ContactOutcome, PeerStatement};
@@ -51,15 +51,25 @@ async fn converse(links: &Arc<Links>, stream: &mut PeerStream) -> Result<(), Ref
     if !links.snapshot.read().expect("no holder of the snapshot panics").out.contains_key(&peer) {
         return Err(Refusal::new(RefusalCode::PeerUnknown, format!("node={peer}")));
     }
-    let heard = exchange_opens(links, stream).await?;
+    let heard = match exchange_opens(links, stream).await? {
+        Opened::Channels(heard) => *heard,
+        Opened::Bulk(open) => return bulk::accepted(links, stream, &open).await,
+    };
     let (reconcile_sender, reconcile_asks) = mpsc::channel(4);
-    let (_registered, fenced) = links.register(peer, heard.name, reconcile_sender)?;
+    let (dialled, outgoing) = (stream.dialled, stream.outgoing.clone());
+    let (_registered, fenced) = links.register(peer, heard.name, reconcile_sender, dialled, outgoing)?;
     tracing::info!(%peer, dialled = stream.dialled, "link open");
     Session::new(links, stream, heard).run(stream, fenced, reconcile_asks).await
 }
 
+/// What a link is for.
+enum Opened {
+    Channels(Box<Heard>),
+    Bulk(Box<wire::Open>),
+}
+
 /// The dialler speaks first and names the link; the acceptor answers with the same name.
-async fn exchange_opens(links: &Arc<Links>, stream: &mut PeerStream) -> Result<Heard, Refusal> {
+async fn exchange_opens(links: &Arc<Links>, stream: &mut PeerStream) -> Result<Opened, Refusal> {
     let peer = stream.peer;
     let gone = || Refusal::new(RefusalCode::OpenMissing, format!("node={peer}"));
     let mut own_name = [0; LINK_NAME_BYTES];
@@ -77,6 +87,12 @@ async fn exchange_opens(links: &Arc<Links>, stream: &mut PeerStream) -> Result<H
         Some(Frame::Close(close)) => return Err(closed_by_peer(&close)),
         _ => return Err(Refusal::new(RefusalCode::FrameUnexpected, "the first frame is not Open")),
     };
+    if !stream.dialled && open.purpose == bulk::PURPOSE {
+        return Ok(Opened::Bulk(Box::new(open)));
+    }
+    if !open.purpose.is_empty() {
+        return Err(Refusal::new(RefusalCode::FrameUnexpected, "a link for another purpose"));
+    }
     let heard = hear(links, peer, open).await?;
     if stream.dialled {
         if heard.name != own_name {
@@ -86,10 +102,10 @@ async fn exchange_opens(links: &Arc<Links>, stream: &mut PeerStream) -> Result<H
         let open = frame(Frame::Open(state(links, peer, heard.name)));
         stream.outgoing.send(open).await.map_err(|_| gone())?;
     }
-    Ok(heard)
+    Ok(Opened::Channels(Box::new(heard)))
 }
 
-fn closed_by_peer(close: &wire::Close) -> Refusal {
+pub(super) fn closed_by_peer(close: &wire::Close) -> Refusal {
     let code = RefusalCode::with_code(&close.code).unwrap_or(RefusalCode::LinkBroken);
     Refusal::new(code, format!("closed by the peer: {}", close.code))
 }
@@ -260,6 +276,18 @@ impl Session {
                 }
                 Ok(())
             }
+            Some(Frame::BulkWanted(_)) => {
+                self.links.dial_bulk(self.peer);
+                Ok(())
+            }
+            Some(
+                Frame::BlobAsk(_)
+                | Frame::BlobHead(_)
+                | Frame::BlobChunk(_)
+                | Frame::BlobCredit(_)
+                | Frame::BlobStop(_)
+                | Frame::BlobEnd(_),
+            ) => Err(Refusal::new(RefusalCode::FrameUnexpected, "blobs go over a bulk link")),
             Some(Frame::Close(close)) => Err(closed_by_peer(&close)),
             Some(Frame::Open(_)) => Err(Refusal::new(RefusalCode::FrameUnexpected, "a second Open")),
             // A later version's frame: its sender learns from our version range not to send it.
@@ -380,7 +408,10 @@ impl Session {
 }
 
 /// Resolves when the link has to end: another takes its place, or the peer's certificate lost its standing.
-async fn guard(standing: Arc<dyn Standing>, mut fenced: watch::Receiver<Option<RefusalCode>>) -> Refusal {
+pub(super) async fn guard(
+    standing: Arc<dyn Standing>,
+    mut fenced: watch::Receiver<Option<RefusalCode>>,
+) -> Refusal {
     let mut trust_poll = tokio::time::interval(Duration::from_millis(TRUST_POLL_MILLIS));
     loop {
         tokio::select! {

@@ -3,6 +3,7 @@
 //! caller, before `authorize`.
 
 use super::agreement::Agreement;
+use super::blob::BlobReceived;
 use super::case::CaseEvent;
 use super::licence::{Licence, LicenceAttest, LicenceQuery};
 use super::person::{Person, Personal};
@@ -88,6 +89,8 @@ pub enum Payload {
     Refusal(RefusalNotice),
     /// `key.announce`: a chain, DER, leaf first.
     KeyAnnounce(Vec<Vec<u8>>),
+    /// `blob.received`.
+    BlobReceived(BlobReceived),
     /// `epoch.close` and `epoch.open`: read by the channel's own machine.
     Epoch(Vec<u8>),
     /// `standard.publish`.
@@ -117,6 +120,7 @@ impl Payload {
         match self {
             Self::Refusal(_) => kind == Kind::Refusal,
             Self::KeyAnnounce(_) => kind == Kind::KeyAnnounce,
+            Self::BlobReceived(_) => kind == Kind::BlobReceived,
             Self::Epoch(_) => matches!(kind, Kind::EpochClose | Kind::EpochOpen),
             Self::Standard(_) => kind == Kind::StandardPublish,
             Self::Agreement(_) => kind == Kind::AgreementSign,

@@ -47,11 +47,13 @@ pub enum Table {
     Meta = 12,
     /// Cases: who received and who decides.
     Case = 13,
+    /// Blobs: which are here, who names them, which are wanted, which became whole.
+    Blob = 14,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Channel,
         Self::Batch,
         Self::Message,
@@ -65,6 +67,7 @@ impl Table {
         Self::Staged,
         Self::Meta,
         Self::Case,
+        Self::Blob,
     ];
 
     /// The stored number, 1..=255; zero is the index's own.

@@ -38,7 +38,7 @@ pub struct Dial {
 }
 
 /// Dials whenever no link to the peer stands, with jittered pauses, until the task is dropped.
-pub async fn keep_dialling(links: Arc<Links>, dial: Dial) {
+pub async fn keep_dialling(links: Arc<Links>, dial: Arc<Dial>) {
     let mut changes = links.changes();
     let mut pause = REDIAL_MILLIS_MIN;
     // When both sides may dial, the lower node goes first: the other finds a link standing.
@@ -69,6 +69,34 @@ pub async fn keep_dialling(links: Arc<Links>, dial: Dial) {
                     detail = refusal.detail, "peer not reached");
             }
         }
+        pause = (pause * 2).min(REDIAL_MILLIS_MAX);
+    }
+}
+
+/// Dials a bulk link whenever one is asked for and none stands, until the task is dropped.
+pub async fn keep_bulk(links: Arc<Links>, dial: Arc<Dial>) {
+    let mut wanted = links.bulk_wanted(dial.peer);
+    let mut pause = REDIAL_MILLIS_MIN;
+    while wanted.changed().await.is_ok() {
+        if links.is_bulk_live(dial.peer) {
+            continue;
+        }
+        match connect(&dial).await {
+            Ok((connection, stream)) => {
+                let ended = link::run_bulk(Arc::clone(&links), stream).await;
+                drop(connection);
+                if ended.is_ok() {
+                    pause = REDIAL_MILLIS_MIN;
+                    continue;
+                }
+            }
+            Err(refusal) => tracing::info!(peer = %dial.peer, address = dial.address, code = %refusal.code,
+                detail = refusal.detail, "peer not reached for a bulk link"),
+        }
+        let mut jitter = [0; 2];
+        links.randomness.fill(&mut jitter);
+        let jittered = pause / 2 + u64::from(u16::from_be_bytes(jitter)) % pause;
+        tokio::time::sleep(Duration::from_millis(jittered)).await;
         pause = (pause * 2).min(REDIAL_MILLIS_MAX);
     }
 }

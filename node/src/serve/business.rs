@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use gateway::committer::Submission;
-use gateway::gateway::{CaseEntry, Gateway, MessageState};
+use gateway::gateway::{CaseEntry, Gateway, InboxEntry, MessageState};
 use gateway::id::{CaseId, Digest, Kind, LogPosition, MessageId, NodeId};
 use gateway::refusal::{Refusal, RefusalCode};
 use gateway::service::case::CaseState;
@@ -16,6 +16,7 @@ use proto::local::v1::business_server::Business;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::blob::{self, named_files};
 use crate::refused::to_status;
 
 /// Characters of a consumer's name.
@@ -97,6 +98,34 @@ fn message_state(state: Option<MessageState>) -> pb::MessageState {
     }
 }
 
+/// An entry or an event of an inbox as callers see it.
+fn inbox_entry(gateway: &Gateway, entry: InboxEntry) -> Result<pb::InboxEntry, Refusal> {
+    if let Some(stored) = &entry.stored {
+        return Ok(blob::stored_event(&entry, stored));
+    }
+    let blobs = gateway.named_files(&entry)?;
+    let header = entry.header;
+    let reply = header.as_ref().and_then(|header| header.in_reply_to);
+    let id = |id: Option<MessageId>| id.map_or_else(Vec::new, |id| id.0.to_vec()).into();
+    Ok(pb::InboxEntry {
+        from: entry.from.to_string(),
+        epoch: entry.position.epoch,
+        index: entry.position.index,
+        message_id: id(header.as_ref().map(|header| header.message_id)),
+        kind: header.as_ref().map_or_else(String::new, |header| header.kind.clone()),
+        case_id: header
+            .as_ref()
+            .and_then(|header| header.case_id.as_ref())
+            .map_or_else(String::new, |id| id.as_str().to_owned()),
+        in_reply_to: id(reply),
+        verdict: entry.verdict.unwrap_or_default(),
+        created_ms: header.as_ref().map_or(0, |header| header.created.0),
+        erased: entry.payload.is_none(),
+        payload: entry.payload.unwrap_or_default(),
+        blobs: blobs.iter().map(|(file, here)| blob::name(file, *here)).collect(),
+    })
+}
+
 /// A case as callers see it.
 pub fn case_view(entry: CaseEntry) -> pb::CaseView {
     let CaseEntry { id, case, refused } = entry;
@@ -155,6 +184,12 @@ impl Business for BusinessService {
         let message = |bytes: &[u8], field: &str| -> Result<Option<MessageId>, Status> {
             if bytes.is_empty() { Ok(None) } else { message_id(bytes, field).map(Some) }
         };
+        let files = named_files(request.blobs)?;
+        let mut payload = request.payload;
+        if !files.is_empty() {
+            let gateway = self.0.clone();
+            payload = blocking(move || gateway.attach(&payload, &files)).await?;
+        }
         let submission = Submission {
             to: node(&request.to, "to")?,
             message_id: message(&request.message_id, "message_id")?,
@@ -167,7 +202,7 @@ impl Business for BusinessService {
             })?,
             standard: None,
             expires: (request.expires_ms != 0).then_some(UnixMillis(request.expires_ms)),
-            payload: request.payload,
+            payload,
         };
         let outcome = self.0.submit(submission).await.map_err(|refusal| to_status(&refusal))?;
         Ok(Response::new(submitted(outcome)))
@@ -194,28 +229,12 @@ impl Business for BusinessService {
                     }
                 };
                 for entry in entries {
-                    let header = entry.header;
-                    let reply = header.as_ref().and_then(|header| header.in_reply_to);
-                    let message = pb::InboxEntry {
-                        from: entry.from.to_string(),
-                        epoch: entry.position.epoch,
-                        index: entry.position.index,
-                        message_id: header
-                            .as_ref()
-                            .map_or_else(Vec::new, |header| header.message_id.0.to_vec())
-                            .into(),
-                        kind: header.as_ref().map_or_else(String::new, |header| header.kind.clone()),
-                        case_id: header
-                            .as_ref()
-                            .and_then(|header| header.case_id.as_ref())
-                            .map_or_else(String::new, |id| id.as_str().to_owned()),
-                        in_reply_to: reply.map_or_else(Vec::new, |id| id.0.to_vec()).into(),
-                        verdict: entry.verdict.unwrap_or_default(),
-                        created_ms: header.as_ref().map_or(0, |header| header.created.0),
-                        erased: entry.payload.is_none(),
-                        payload: entry.payload.unwrap_or_default(),
+                    let message = match inbox_entry(&gateway, entry) {
+                        Ok(message) => Ok(message),
+                        Err(refusal) => Err(to_status(&refusal)),
                     };
-                    if sender.send(Ok(message)).await.is_err() {
+                    let failed = message.is_err();
+                    if sender.send(message).await.is_err() || failed {
                         return;
                     }
                 }
@@ -326,6 +345,29 @@ impl Business for BusinessService {
             .await
             .map_err(|refusal| to_status(&refusal))?;
         Ok(Response::new(submitted(outcome)))
+    }
+
+    async fn upload_blob(
+        &self,
+        request: Request<tonic::Streaming<pb::UploadPart>>,
+    ) -> Result<Response<pb::UploadReply>, Status> {
+        blob::upload(&self.0, request.into_inner()).await.map(Response::new)
+    }
+
+    type ReadBlobStream = blob::Parts;
+
+    async fn read_blob(
+        &self,
+        request: Request<pb::ReadBlobRequest>,
+    ) -> Result<Response<Self::ReadBlobStream>, Status> {
+        blob::read(&self.0, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn show_blob(
+        &self,
+        request: Request<pb::ShowBlobRequest>,
+    ) -> Result<Response<pb::BlobView>, Status> {
+        blob::show(&self.0, request.into_inner()).await.map(Response::new)
     }
 
     async fn list_documents(

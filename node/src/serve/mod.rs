@@ -2,6 +2,7 @@
 //! then partners are connected, the local services answer on the Unix socket, and SIGTERM or SIGINT
 //! stops them in order.
 
+mod blob;
 pub mod business;
 pub mod operator;
 pub mod socket;
@@ -31,7 +32,7 @@ use self::business::BusinessService;
 use self::operator::OperatorService;
 use self::socket::LocalSocket;
 use crate::both;
-use crate::client::LOCAL_MESSAGE_BYTES_MAX;
+use crate::client::{LOCAL_MESSAGE_BYTES_MAX, LOCAL_WINDOW_BYTES};
 use crate::config::material::Material;
 use crate::config::{Config, LogFormat};
 use crate::console::{Console, Failure};
@@ -101,11 +102,14 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
         Failure::input(both!("TLS 身份不能使用:{error}", "the TLS identity cannot be used: {error}"))
     })?;
     let responder = tokio::spawn(respond::run(gateway.clone()));
+    let fetcher = tokio::spawn(gateway::blobs::run(gateway.links(), gateway.blobs()));
 
     let LocalSocket { listener, guard } = local;
     let (stop_local, stop) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(
         tonic::transport::Server::builder()
+            .initial_stream_window_size(LOCAL_WINDOW_BYTES)
+            .initial_connection_window_size(LOCAL_WINDOW_BYTES)
             .add_service(
                 BusinessServer::new(BusinessService(gateway.clone()))
                     .max_decoding_message_size(LOCAL_MESSAGE_BYTES_MAX)
@@ -138,6 +142,7 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
     }
     tracing::info!("stopping");
     responder.abort();
+    fetcher.abort();
     connected.close().await;
     let _ = stop_local.send(());
     serving.abort();

@@ -89,6 +89,11 @@ fn payload(kind: Kind) -> Vec<u8> {
         kind if kind.is_case() => encode_event(&event(Act::Kind(kind))),
         Kind::Refusal => encode_refusal(&RefusalCode::CaseWrongState.into(), 7),
         Kind::KeyAnnounce => pb::KeyAnnounce { certificate: vec![vec![1].into()] }.encode_to_vec(),
+        Kind::BlobReceived => encode_blob_received(&BlobReceived {
+            digest: crate::document::document_digest(b"a file"),
+            length: 6,
+            entry_index: 7,
+        }),
         Kind::StandardPublish => {
             let standard = crate::service::standard::Standard::for_item(
                 "KST071",
