@@ -30,6 +30,9 @@ use tokio_stream::StreamExt;
 /// [`wire::Open::purpose`] of a link for blobs.
 pub(super) const PURPOSE: &str = "bulk";
 
+/// Milliseconds that transfers have to notice the end of their link.
+const WIND_UP_MILLIS_MAX: u64 = 1_000;
+
 /// A bulk link as others reach it.
 pub(super) struct LiveBulk {
     name: [u8; LINK_NAME_BYTES],
@@ -137,7 +140,7 @@ async fn converse(
     let _registered = Registered::new(links, stream.peer, LiveBulk { name, fence, orders })?;
     tracing::info!(peer = %stream.peer, dialled = stream.dialled, "bulk link open");
     let standing = Arc::clone(&stream.standing);
-    let bulk = Bulk {
+    let mut bulk = Bulk {
         blobs,
         peer: stream.peer,
         outgoing: stream.outgoing.clone(),
@@ -146,11 +149,13 @@ async fn converse(
         tasks: JoinSet::new(),
         next_transfer: 0,
     };
-    tokio::select! {
+    let ended = tokio::select! {
         biased;
         end = guard(standing, fenced) => Err(end),
         ended = bulk.talk(stream, ordered) => ended,
-    }
+    };
+    bulk.wind_up().await;
+    ended
 }
 
 /// A bulk link's place among the live ones; it gives the place up however it ends.
@@ -207,8 +212,18 @@ struct Bulk {
 }
 
 impl Bulk {
+    /// Lets transfers notice that the link is gone: each fetch says how far it came.
+    async fn wind_up(&mut self) {
+        self.fetches.clear();
+        self.serves.clear();
+        let patience = Duration::from_millis(WIND_UP_MILLIS_MAX);
+        let wound_up = async { while self.tasks.join_next().await.is_some() {} };
+        // One that hangs on a dead connection is dropped with the link.
+        let _ = tokio::time::timeout(patience, wound_up).await;
+    }
+
     async fn talk(
-        mut self,
+        &mut self,
         stream: &mut PeerStream,
         mut orders: mpsc::Receiver<FetchOrder>,
     ) -> Result<(), Refusal> {

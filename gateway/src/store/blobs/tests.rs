@@ -293,7 +293,7 @@ fn what_rotted_or_was_lost_of_a_fetch_is_fetched_again() {
     let mut fetch = store(&memory).fetch(list.digest(), list.length()).unwrap();
     assert_eq!(fetch.next(), 2);
     fetch.take_chunks(&pieces(&bytes)[2..]).unwrap();
-    fetch.finish().unwrap();
+    let _ = fetch.finish().unwrap();
     assert_eq!(content(&store(&memory), &list.digest()), bytes);
 }
 
