@@ -11,7 +11,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("evidence", &["chunks", "document", "entry", "log", "suite"]),
     ("rules", &["authorize", "channel", "service"]),
     ("ports", &["archive", "clock", "committer", "keybook", "peer", "signer", "store", "wire"]),
-    ("shell", &["gateway", "link", "proof", "reconcile", "respond"]),
+    ("shell", &["blobs", "gateway", "link", "proof", "reconcile", "respond"]),
     ("transport", &["transport"]),
 ];
 
@@ -33,7 +33,10 @@ const SIBLINGS: &[(&str, &str)] = &[
     ("committer", "signer"),
     ("committer", "store"),
     ("committer", "wire"),
-    // shell
+    // shell: a bulk link carries what blobs are asked for and serve, the planner hands it orders
+    ("blobs", "link"),
+    ("gateway", "blobs"),
+    ("link", "blobs"),
     ("gateway", "link"),
     ("gateway", "proof"),
     ("gateway", "reconcile"),

@@ -148,6 +148,7 @@ async fn converse(
         serves: HashMap::new(),
         tasks: JoinSet::new(),
         next_transfer: 0,
+        serving: 0,
     };
     let ended = tokio::select! {
         biased;
@@ -209,6 +210,8 @@ struct Bulk {
     serves: HashMap<u64, watch::Sender<u64>>,
     tasks: JoinSet<Ended>,
     next_transfer: u64,
+    /// Transfers of the peer that hold memory: also those that were stopped and have not noticed yet.
+    serving: usize,
 }
 
 impl Bulk {
@@ -234,7 +237,10 @@ impl Bulk {
                 biased;
                 Some(ended) = self.tasks.join_next() => match ended {
                     Ok(Ended::Fetch(transfer)) => drop(self.fetches.remove(&transfer)),
-                    Ok(Ended::Serve(transfer)) => drop(self.serves.remove(&transfer)),
+                    Ok(Ended::Serve(transfer)) => {
+                        self.serves.remove(&transfer);
+                        self.serving -= 1;
+                    }
                     Err(_) => return Err(RefusalCode::StoreUnknown.into()),
                 },
                 Some(order) = orders.recv() => self.fetch(order),
@@ -294,15 +300,13 @@ impl Bulk {
     }
 
     fn serve(&mut self, ask: wire::BlobAsk) -> Result<(), Refusal> {
-        // Also those that were stopped and have not noticed yet: each holds memory.
-        if self.tasks.len() >= BLOB_SERVES_PER_LINK_MAX + BLOB_FETCHES_PER_PEER_MAX
-            || self.serves.contains_key(&ask.transfer)
-        {
+        if self.serving >= BLOB_SERVES_PER_LINK_MAX || self.serves.contains_key(&ask.transfer) {
             return Err(Refusal::new(RefusalCode::CreditExceeded, "too many transfers at once"));
         }
         let transfer = ask.transfer;
         let (credit, given) = watch::channel(ask.credit);
         self.serves.insert(transfer, credit);
+        self.serving += 1;
         let (blobs, peer, outgoing) = (Arc::clone(&self.blobs), self.peer, self.outgoing.clone());
         self.tasks.spawn(async move {
             serve(blobs, peer, ask, given, outgoing).await;
