@@ -163,6 +163,10 @@ refusals! {
         "附件应在本节点磁盘上却读不到;请由备份恢复 data_dir/blobs。",
         "The blob should be on this node's disk and cannot be read; restore data_dir/blobs from a backup.";
 
+    BlobDisk = "blob.disk", Operator, Unavailable,
+        "附件目录读写失败;请检查磁盘与 data_dir/blobs 的权限,随后重试。",
+        "The blob folder cannot be read or written; check the disk and the rights to data_dir/blobs, then try again.";
+
     // -- agreement and standard
     NoAgreement = "agreement.none", Operator, PermissionDenied,
         "双方没有涵盖此消息的协议;请先签署协议。",

@@ -398,6 +398,33 @@ async fn a_receiver_that_lost_everything_fetches_its_files_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_gone_from_the_disk_is_fetched_again_at_the_next_start() {
+    let mut rig = Rig::agreed().await;
+    let content = file(13, 9 * MIB);
+    let mut yueyang = rig.yueyang.desk().await;
+    let digest = yueyang.upload(&content).await.expect("taken").digest;
+    forward_with(&mut yueyang, 1, &[&digest]).await.expect("taken");
+    eventually("its receipt", async || yueyang.has_file_receipts(YUEYANG, &digest).await).await;
+    rig.xianning.kill();
+    std::fs::remove_dir_all(rig.xianning.data().join("blobs")).expect("a backup without its blobs");
+    rig.xianning.start().await;
+    let mut xianning = rig.xianning.desk().await;
+    let on_disk = stored(&rig.xianning, &digest);
+    eventually("the file", async || on_disk.exists()).await;
+    assert!(xianning.read(&digest, 0).await.expect("it is here") == content);
+    assert_eq!(xianning.blob(&digest).await.expect("known").references, 1);
+    // The one that uploaded it cannot get it back by itself, and says so.
+    rig.yueyang.kill();
+    std::fs::remove_file(stored(&rig.yueyang, &digest)).expect("a hand that deletes");
+    rig.yueyang.start().await;
+    rig.yueyang.logs("an uploaded blob is gone from the disk").await;
+    let mut yueyang = rig.yueyang.desk().await;
+    assert_eq!(code(&yueyang.read(&digest, 0).await.unwrap_err()), "blob.missing");
+    assert!(!yueyang.upload(&content).await.expect("taken").duplicate);
+    assert!(yueyang.read(&digest, 0).await.expect("mended") == content);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_puts_shows_and_gets_a_file() {
     let rig = Rig::agreed().await;
     let content = file(12, 5 * MIB + 1);

@@ -2,10 +2,11 @@
 //! partners fetch here.
 //!
 //! [`run`] is the one task that decides what is fetched next; a bulk link (`link::bulk`) carries it out
-//! with [`fetch`] and answers partners with [`serve`]. What is whole is told to the committer, which
+//! with `fetch` and answers partners with `serve`. What is whole is told to the committer, which
 //! journals it and writes the receipts. The rules are `service::blob`'s, the disk is `store::blobs`'.
 
 pub(crate) mod fetch;
+mod mend;
 mod planner;
 pub(crate) mod serve;
 
@@ -54,7 +55,7 @@ pub(crate) fn refusal(error: &BlobError) -> Refusal {
         BlobError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
             RefusalCode::StoreFull
         }
-        BlobError::Io { .. } => RefusalCode::BlobMissing,
+        BlobError::Io { .. } => RefusalCode::BlobDisk,
     };
     if matches!(error, BlobError::Io { .. }) {
         tracing::error!(%error, "the blob folder cannot be used");

@@ -3,6 +3,7 @@
 //! reads the index again.
 
 use super::fetch::{FetchOrder, Fetched};
+use super::mend::Mend;
 use super::{Blobs, blocking};
 use crate::committer::rows;
 use crate::id::NodeId;
@@ -35,6 +36,8 @@ pub async fn run(links: Arc<Links>, blobs: Arc<Blobs>) {
         places: HashMap::new(),
         running: JoinSet::new(),
         link_missing: false,
+        without_wants: HashMap::new(),
+        mend: Mend::default(),
     };
     loop {
         progress.borrow_and_update();
@@ -44,7 +47,8 @@ pub async fn run(links: Arc<Links>, blobs: Arc<Blobs>) {
         loop {
             let now = planner.links.clock.now();
             let pause = planner.fetches.next_at(now).map(|until| until.millis_since(now));
-            let pause = pause.into_iter().chain(planner.link_missing.then_some(ASK_AGAIN_MILLIS)).min();
+            let missing = planner.link_missing.then_some(ASK_AGAIN_MILLIS);
+            let pause = pause.into_iter().chain(missing).chain(planner.mend.looks_on().then_some(0)).min();
             tokio::select! {
                 Some(ended) = planner.running.join_next() => {
                     if let Ok((want, ended)) = ended {
@@ -81,6 +85,10 @@ struct Planner {
     running: JoinSet<(Want, Ended)>,
     /// Something could be fetched if there were a bulk link.
     link_missing: bool,
+    /// Partners that wanted nothing when the blobs last changed so.
+    without_wants: HashMap<NodeId, u64>,
+    /// What the journal says is here and is not.
+    mend: Mend,
 }
 
 /// A want, and whether its blob is whole here already: as the journal knows it, or as a file.
@@ -99,6 +107,9 @@ impl Planner {
         let mut chance = [0; 2];
         self.links.randomness.fill(&mut chance);
         self.fetches.end(want, ended, self.links.clock.now(), u16::from_be_bytes(chance));
+        if ended != Ended::Progress {
+            self.mend.ended(want);
+        }
     }
 
     async fn look(&mut self) {
@@ -107,21 +118,33 @@ impl Planner {
             let snapshot = self.links.snapshot.read().expect("no holder of the snapshot panics");
             snapshot.inbound.keys().copied().collect()
         };
+        for want in self.mend.next(&self.blobs).await {
+            self.begin(Found { want, known: true, file: false });
+        }
+        let generation = self.generation();
         for peer in peers {
-            if let Err(refusal) = self.look_at(peer).await {
+            if self.without_wants.get(&peer) == Some(&generation) {
+                continue;
+            }
+            if let Err(refusal) = self.look_at(peer, generation).await {
                 tracing::error!(%peer, code = %refusal.code, detail = refusal.detail,
                     "what is to be fetched cannot be read");
             }
         }
     }
 
-    async fn look_at(&mut self, peer: NodeId) -> Result<(), Refusal> {
+    async fn look_at(&mut self, peer: NodeId, generation: u64) -> Result<(), Refusal> {
         for _ in 0..PAGES_MAX {
             if !self.fetches.has_room(peer) {
                 return Ok(());
             }
-            let from = self.places.remove(&peer).unwrap_or_else(|| rows::blob_wants(peer));
+            let place = self.places.remove(&peer);
+            let from_start = place.is_none();
+            let from = place.unwrap_or_else(|| rows::blob_wants(peer));
             let (found, next) = page(Arc::clone(&self.blobs), peer, from).await?;
+            if from_start && found.is_empty() {
+                self.without_wants.insert(peer, generation);
+            }
             for one in found {
                 self.begin(one);
             }
@@ -177,7 +200,7 @@ async fn page(
         let mut found = Vec::with_capacity(rows.len());
         for (key, value) in &rows {
             let length = <[u8; 8]>::try_from(&value[..]).map(u64::from_be_bytes);
-            let (Some(digest), Ok(length)) = (rows::blob_want_digest(key), length) else { continue };
+            let (Some(digest), Ok(length)) = (rows::blob_digest(key), length) else { continue };
             let known = index.get(Table::Blob, &rows::blob(&digest)).map_err(damaged)?.is_some();
             let want = Want { from: peer, digest, length };
             found.push(Found { want, known, file: blobs.store.contains(&digest) });

@@ -166,9 +166,12 @@ pub fn staged(to: NodeId, serial: u64) -> Vec<u8> {
     key
 }
 
+/// Table Blob: prefix of the blobs that are whole here.
+pub const BLOBS: &[u8] = b"s";
+
 /// Table Blob: a blob that is whole here.
 pub fn blob(digest: &Digest) -> Vec<u8> {
-    [b"s".as_slice(), &digest.to_wire()].concat()
+    [BLOBS, &digest.to_wire()].concat()
 }
 
 /// Table Blob: an own entry that names a blob: whoever it went to may have the blob.
@@ -230,8 +233,8 @@ pub fn blob_wants(from: NodeId) -> Vec<u8> {
     [b"w", from.as_str().as_bytes()].concat()
 }
 
-/// The blob in a key of [`blob_want`].
-pub fn blob_want_digest(key: &[u8]) -> Option<Digest> {
+/// The blob in a key of [`blob_want`] or [`blob`].
+pub fn blob_digest(key: &[u8]) -> Option<Digest> {
     key.last_chunk::<{ Digest::BYTES }>().and_then(|wire| Digest::from_wire(wire).ok())
 }
 
