@@ -223,12 +223,17 @@ async fn a_flipped_bit_is_refused_and_the_file_comes_when_its_sender_has_mended_
     rig.balanced().await;
 }
 
+async fn dialled(rig: &Rig) -> Result<Stranger, String> {
+    let keys = rig.pki().join("nodes").join(XIANNING);
+    let tls = Identity::load(&keys.join("tls.pem"), &keys.join("tls.key")).expect("an identity");
+    Stranger::dial(&tls, &rig.pki().join("trust"), YUEYANG, rig.yueyang.port).await
+}
+
 /// A bulk link spoken by hand, as `xianning`.
 async fn bulk(rig: &Rig) -> Stranger {
     let keys = rig.pki().join("nodes").join(XIANNING);
-    let tls = Identity::load(&keys.join("tls.pem"), &keys.join("tls.key")).expect("an identity");
     let trust = rig.pki().join("trust");
-    let mut link = Stranger::dial(&tls, &trust, YUEYANG, rig.yueyang.port).await.expect("a link");
+    let mut link = dialled(rig).await.expect("a link");
     let signing = Identity::load(&keys.join("signing.pem"), &keys.join("signing.key")).expect("an identity");
     let author = Author::new(&signing, &trust, XIANNING, YUEYANG);
     let open = wire::Open { purpose: "bulk".into(), signing_chain: Vec::new(), ..author.open() };
@@ -266,7 +271,22 @@ async fn a_file_is_served_only_to_a_node_that_was_sent_an_entry_naming_it() {
     }
     link.say(Frame::BlobCredit(wire::BlobCredit { transfer: 2, below: 3 })).await;
     assert!(matches!(link.hear().await, Some(Frame::BlobChunk(chunk)) if chunk.index == 2));
+    // Trust is asked for this link as for any: suspended, the node gets nothing more.
+    let mut other = bulk(&rig).await;
+    assert_eq!(link.closed().await, "link.fenced", "one bulk link stands, the newer");
+    let trusted = rig.yueyang.path("trust/trust.toml");
+    let text = std::fs::read_to_string(&trusted).expect("a trust folder");
+    let hubei = text.find("name = \"hubei.tongban\"").expect("the partner's domain");
+    let (before, domain) = text.split_at(hubei);
+    let domain = domain.replacen("suspended = []", &format!("suspended = [\"{XIANNING}\"]"), 1);
+    let suspended = format!("{before}{domain}");
+    assert_ne!(suspended, text);
+    std::fs::write(&trusted, suspended).expect("a trust folder");
+    assert_eq!(other.closed().await, "link.not_trusted");
+    std::fs::write(&trusted, text).expect("a trust folder");
+    eventually("the node to be trusted again", async || dialled(&rig).await.is_ok()).await;
     // What is no frame of a bulk link ends it.
+    let mut link = bulk(&rig).await;
     link.say(Frame::Recover(wire::Recover { epoch: 0, first: 0 })).await;
     assert_eq!(link.closed().await, "link.frame_unexpected");
 }
