@@ -14,7 +14,7 @@ use crate::suite::{Hash, Suite};
 use bytes::Bytes;
 use prost::Message as _;
 use proto::store::v1::{Commit, Fact, MessageRow, fact};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 /// Why something could not be read back.
@@ -71,14 +71,19 @@ fn present(body: &Option<Bytes>) -> Option<Bytes> {
 }
 
 /// Decoded commits that are kept: neighbours are read one after another.
-const COMMITS_KEPT: usize = 16;
+const COMMITS_KEPT: usize = 64;
 
 /// Reads what is durable.
 pub struct Archive {
     journal: Arc<dyn JournalReader>,
     index: Arc<dyn Index>,
     recent: Mutex<VecDeque<(Locator, Arc<DecodedCommit>)>>,
+    /// By log: where its newest batches lie.
+    places: Mutex<HashMap<Vec<u8>, NewestBatches>>,
 }
+
+/// First index and place of a log's newest batches.
+type NewestBatches = VecDeque<(u64, Place)>;
 
 impl std::fmt::Debug for Archive {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -89,7 +94,7 @@ impl std::fmt::Debug for Archive {
 impl Archive {
     /// An archive over a journal and the index that reflects it.
     pub fn new(journal: Arc<dyn JournalReader>, index: Arc<dyn Index>) -> Self {
-        Self { journal, index, recent: Mutex::default() }
+        Self { journal, index, recent: Mutex::default(), places: Mutex::default() }
     }
 
     /// The index, for look-ups of rows.
@@ -97,12 +102,39 @@ impl Archive {
         &*self.index
     }
 
+    /// Whether the batch that holds entry `index` is in memory, so that reading it asks no disk.
+    pub fn is_recent(&self, log: LogId, index: u64) -> bool {
+        self.recent_place(log, index).is_some_and(|(_, place)| self.recent(place.locator).is_some())
+    }
+
+    /// Where a batch of the last commits lies: its first index and its place.
+    fn recent_place(&self, log: LogId, index: u64) -> Option<(u64, Place)> {
+        let places = self.places.lock().expect("no holder of the places panics");
+        let holds =
+            |(first, place): &&(u64, Place)| (*first..*first + u64::from(place.count)).contains(&index);
+        places.get(&rows::log_prefix(log))?.iter().rev().find(holds).copied()
+    }
+
+    /// Keeps where the batches of a commit lie; `rows` are its rows of table Batch.
+    pub fn remember_places<'a>(&self, rows: impl Iterator<Item = (&'a [u8], Place)>) {
+        let mut places = self.places.lock().expect("no holder of the places panics");
+        for (key, place) in rows {
+            let Some((log, first)) = key.split_last_chunk::<8>() else { continue };
+            let of_log = places.entry(log.to_vec()).or_default();
+            of_log.push_back((u64::from_be_bytes(*first), place));
+            if of_log.len() > COMMITS_KEPT {
+                of_log.pop_front();
+            }
+        }
+    }
+
+    fn recent(&self, locator: Locator) -> Option<Arc<DecodedCommit>> {
+        let recent = self.recent.lock().expect("no holder of the cache panics");
+        recent.iter().rev().find(|(at, _)| *at == locator).map(|(_, commit)| Arc::clone(commit))
+    }
+
     fn commit(&self, locator: Locator) -> Result<Arc<DecodedCommit>, ArchiveError> {
-        let recent = |locator: Locator| {
-            let recent = self.recent.lock().expect("no holder of the cache panics");
-            recent.iter().find(|(at, _)| *at == locator).map(|(_, commit)| Arc::clone(commit))
-        };
-        if let Some(commit) = recent(locator) {
+        if let Some(commit) = self.recent(locator) {
             return Ok(commit);
         }
         let frame = self.journal.read(locator)?;
@@ -147,12 +179,11 @@ impl Archive {
     /// # Errors
     /// When the store cannot be read.
     pub fn batch(&self, log: LogId, index: u64) -> Result<Option<StoredBatch>, ArchiveError> {
-        let mut after = rows::batch(log, index);
-        after.push(0); // the first key after the one that starts at `index`
-        let row = self.index.range(Table::Batch, &rows::batch(log, 0), &after, 1, Direction::Descending)?;
-        let Some((key, value)) = row.first() else { return Ok(None) };
-        let first = rows::batch_first(key).ok_or(ArchiveError::Mismatch("a batch row has no index"))?;
-        let place = Place::from_bytes(value).ok_or(ArchiveError::Mismatch("a batch row has no place"))?;
+        let found = match self.recent_place(log, index) {
+            Some(found) => Some(found),
+            None => self.stored_place(log, index)?,
+        };
+        let Some((first, place)) = found else { return Ok(None) };
         let Some(skip) = index.checked_sub(first).filter(|skip| *skip < u64::from(place.count)) else {
             return Ok(None);
         };
@@ -177,6 +208,17 @@ impl Archive {
         }))
     }
 
+    /// Where the last batch that begins at or below `index` lies.
+    fn stored_place(&self, log: LogId, index: u64) -> Result<Option<(u64, Place)>, ArchiveError> {
+        let mut after = rows::batch(log, index);
+        after.push(0); // the first key after the one that starts at `index`
+        let row = self.index.range(Table::Batch, &rows::batch(log, 0), &after, 1, Direction::Descending)?;
+        let Some((key, value)) = row.first() else { return Ok(None) };
+        let first = rows::batch_first(key).ok_or(ArchiveError::Mismatch("a batch row has no index"))?;
+        let place = Place::from_bytes(value).ok_or(ArchiveError::Mismatch("a batch row has no place"))?;
+        Ok(Some((first, place)))
+    }
+
     /// As [`Archive::batch`], with the batches that follow as long as entries and bytes stay below
     /// the limits. The checkpoint is the last one's.
     ///
@@ -195,7 +237,9 @@ impl Archive {
         };
         let Some(mut joined) = self.batch(log, index)? else { return Ok(None) };
         let mut bytes = weigh(&joined);
-        while let Some(next) = self.batch(log, index + joined.entries.len() as u64)? {
+        while joined.entries.len() < entries_max
+            && let Some(next) = self.batch(log, index + joined.entries.len() as u64)?
+        {
             bytes += weigh(&next);
             if bytes > bytes_max || joined.entries.len() + next.entries.len() > entries_max {
                 break;

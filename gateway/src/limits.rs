@@ -28,6 +28,8 @@ pub const ENVELOPE_BYTES_MAX: usize = 512 * 1024;
 
 /// Commands that wait for the committer; more are refused with a hint to retry.
 pub const COMMITTER_QUEUE_MAX: usize = 4096;
+/// Receipts that wait in memory for the next commit: each is some 700 bytes, and the partner has it.
+pub const RECEIPTS_HELD_MAX: usize = 256;
 /// Commands that one commit takes.
 pub const COMMIT_COMMANDS_MAX: usize = 1024;
 /// Submissions in one batch of a local stream: they share one answer of the committer.

@@ -36,6 +36,7 @@ use crate::wire::document::Document as _;
 use bytes::Bytes;
 use prost::Message as _;
 use proto::store::v1 as stored;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, RwLock};
 
@@ -115,8 +116,32 @@ pub struct OpenBatch {
     pub entries: Vec<RawEntry>,
     /// Their aliases.
     pub aliases: Vec<String>,
+    /// Places of those that are also 收件 at this node's window.
+    pub received: Vec<u32>,
     /// Header and body bytes.
     pub bytes: usize,
+}
+
+/// An entry that is about to be appended to an outbound log.
+pub struct Appending<'a> {
+    /// The entry.
+    pub raw: RawEntry,
+    /// What its header says, where it can be read.
+    pub header: Option<&'a Header>,
+    /// The fact of a case that it states, when the judge has read it.
+    pub fact: Option<CaseFact>,
+    /// The submitter's own key; empty: none.
+    pub alias: String,
+    /// Whether it is 收件 at this node's window as well.
+    pub receives: bool,
+}
+
+/// What was decided about an entry, and what was read of it on the way.
+#[derive(Default)]
+struct Judged {
+    refused: Option<RefusalCode>,
+    fact: Option<CaseFact>,
+    receives: bool,
 }
 
 /// The inbound log from one peer.
@@ -177,6 +202,9 @@ pub struct Ledger {
     cases: HashMap<CaseId, OpenCase>,
     /// Entries of this commit, which the archive cannot read yet.
     fresh: HashMap<(ChannelId, LogPosition), RawEntry>,
+    /// The last message and the last case that were looked for in vain: each is asked for several times.
+    absent_message: Cell<Option<(ChannelId, MessageId)>>,
+    absent_case: RefCell<Option<CaseId>>,
     overlay: BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>,
     facts: Vec<(stored::Fact, Vec<Bytes>)>,
     pending: Vec<PendingPlace>,
@@ -225,6 +253,8 @@ impl Ledger {
             archive,
             cases: HashMap::new(),
             fresh: HashMap::new(),
+            absent_message: Cell::default(),
+            absent_case: RefCell::default(),
             overlay: BTreeMap::new(),
             facts: Vec::new(),
             pending: Vec::new(),
@@ -332,13 +362,17 @@ impl Ledger {
     // ---- the index as of this commit ----
 
     fn get(&self, table: Table, key: Vec<u8>) -> Option<Bytes> {
-        match self.overlay.get(&(table, key.clone())) {
+        let row = (table, key);
+        match self.overlay.get(&row) {
             Some(value) => value.as_ref().map(|value| Bytes::copy_from_slice(value)),
-            None => self.archive.index().get(table, &key).ok().flatten(),
+            None => self.archive.index().get(table, &row.1).ok().flatten(),
         }
     }
 
     fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
+        if table == Table::Message {
+            self.absent_message.set(None);
+        }
         self.overlay.insert((table, key), Some(value));
     }
 
@@ -354,7 +388,15 @@ impl Ledger {
 
     /// Where a message stands in its channel, this commit included.
     pub fn message(&self, channel: ChannelId, id: MessageId) -> Option<stored::MessageRow> {
-        self.row(Table::Message, rows::message(channel, id))
+        // Whoever judges an entry asks first, and whoever appends it asks again.
+        if self.absent_message.get() == Some((channel, id)) {
+            return None;
+        }
+        let row = self.row(Table::Message, rows::message(channel, id));
+        if row.is_none() {
+            self.absent_message.set(Some((channel, id)));
+        }
+        row
     }
 
     /// Whether the entry that a message's row leads to says just that. One whose body is gone counts as
@@ -416,6 +458,12 @@ impl Ledger {
     }
 
     // ---- facts of this commit ----
+
+    /// How many receipts the commit holds, when it holds nothing else.
+    pub fn receipts_only(&self) -> Option<usize> {
+        let receipt = |fact: &stored::Fact| matches!(fact.kind, Some(stored::fact::Kind::Receipt(_)));
+        self.facts.iter().all(|(fact, _)| receipt(fact)).then_some(self.facts.len())
+    }
 
     /// Whether the commit has anything to write.
     pub fn is_dirty(&self) -> bool {
@@ -491,15 +539,9 @@ impl Ledger {
 
     // ---- effects, live and in replay ----
 
-    /// Appends an entry to an outbound log. `header` is what `raw` says, where it can be read.
-    pub fn append_out(
-        &mut self,
-        peer: NodeId,
-        raw: RawEntry,
-        header: Option<&Header>,
-        alias: String,
-        committed: UnixMillis,
-    ) -> u64 {
+    /// Appends an entry to an outbound log.
+    pub fn append_out(&mut self, peer: NodeId, entry: Appending<'_>, committed: UnixMillis) -> u64 {
+        let Appending { raw, header, fact, alias, receives } = entry;
         let index = self.out[&peer].machine.frontier.size();
         let log = self.out[&peer].log;
         self.grow(log, &raw.header);
@@ -507,10 +549,14 @@ impl Ledger {
         self.fresh.insert((log.channel, position), raw.clone());
         if let Some(header) = header {
             self.out.get_mut(&peer).expect("the peer's logs are open").seen = header.seen;
-            self.entry_effects(header, position, raw.body.as_ref(), None, committed);
+            let judged = Judged { refused: None, fact, receives };
+            self.entry_effects(header, position, raw.body.as_ref(), judged, committed);
             self.follows(peer, &letters::Follower::of_entry(header, &alias));
         }
         let open = &mut self.out.get_mut(&peer).expect("the peer's logs are open").open;
+        if receives {
+            open.received.push(open.entries.len() as u32);
+        }
         open.bytes += raw.header.len() + raw.body.as_ref().map_or(0, Bytes::len);
         open.entries.push(raw);
         open.aliases.push(alias);
@@ -533,6 +579,7 @@ impl Ledger {
             headers,
             checkpoint: Bytes::from(note.text()),
             aliases,
+            received: open.received,
         };
         out.signed = Some(note);
         let count = bodies.len();
@@ -568,12 +615,14 @@ impl Ledger {
         self.channel_row_in(peer);
     }
 
-    /// The effect of one inbound entry with its verdict. `header` is what `raw` says, where it can be read.
+    /// The effect of one inbound entry with its verdict. `header` is what `raw` says, where it can be read;
+    /// `fact` the one of a case that it states, when the judge has read it.
     pub fn take_in(
         &mut self,
         peer: NodeId,
         raw: &RawEntry,
         header: Option<&Header>,
+        fact: Option<CaseFact>,
         verdict: Option<RefusalCode>,
         now: UnixMillis,
     ) {
@@ -592,7 +641,8 @@ impl Ledger {
             if verdict.is_none() {
                 self.inbound.get_mut(&peer).expect("the peer's logs are open").seen = header.seen;
             }
-            self.entry_effects(header, position, raw.body.as_ref(), verdict, now);
+            let judged = Judged { refused: verdict, fact, receives: false };
+            self.entry_effects(header, position, raw.body.as_ref(), judged, now);
         }
     }
 
@@ -622,7 +672,7 @@ impl Ledger {
             if let Ok(header) = Header::parse(&raw.header) {
                 self.out.get_mut(&peer).expect("the peer's logs are open").seen = header.seen;
                 self.settle_draft(peer, &header, raw.body.as_ref());
-                self.entry_effects(&header, position, raw.body.as_ref(), None, committed);
+                self.entry_effects(&header, position, raw.body.as_ref(), Judged::default(), committed);
                 self.follows(peer, &letters::Follower::of_entry(&header, ""));
             }
         }
@@ -713,7 +763,7 @@ impl Ledger {
             standard: wire_digest(fact.standard),
         };
         self.record(stored::fact::Kind::LocalCase(local), vec![body]);
-        self.case_effect(case_id, self.me, peer, fact);
+        self.case_effect(case_id, self.me, peer, fact, false);
     }
 
     /// Puts a licence into the own catalogue.
@@ -886,9 +936,10 @@ impl Ledger {
         header: &Header,
         position: LogPosition,
         body: Option<&Bytes>,
-        refused: Option<RefusalCode>,
+        judged: Judged,
         committed: UnixMillis,
     ) {
+        let Judged { refused, fact, receives } = judged;
         let channel = header.channel;
         let payload = body.and_then(payload);
         let known = self.message(channel, header.message_id);
@@ -945,18 +996,29 @@ impl Ledger {
             }
             _ if kind.is_case() => {
                 let (Some(case_id), Some(payload)) = (&header.case_id, &payload) else { return };
-                let fact = wire::case_fact::from_entry(header, kind, position, payload, committed);
+                let fact = match fact {
+                    Some(fact) => Ok(CaseFact { committed, ..fact }),
+                    None => wire::case_fact::from_entry(header, kind, position, payload, committed),
+                };
                 if let Ok(fact) = fact {
                     let (receiving, competent) =
                         if kind == Kind::CaseForward { (channel.from, channel.to) } else { (peer, self.me) };
-                    self.case_effect(case_id, receiving, competent, fact);
+                    self.case_effect(case_id, receiving, competent, fact, receives);
                 }
             }
             _ => {}
         }
     }
 
-    fn case_effect(&mut self, id: &CaseId, receiving: NodeId, competent: NodeId, fact: CaseFact) {
+    /// A further fact of a case. `receives`: it is a forward, and 收件 at this node's window as well.
+    fn case_effect(
+        &mut self,
+        id: &CaseId,
+        receiving: NodeId,
+        competent: NodeId,
+        fact: CaseFact,
+        receives: bool,
+    ) {
         let mut case = self.take_case(id).unwrap_or_else(|| OpenCase {
             book: Arc::new(CaseBook { receiving, competent, facts: Vec::new() }),
             row: stored::CaseRow {
@@ -972,6 +1034,15 @@ impl Ledger {
             case.row.opened_ms = fact.created.0;
         }
         let value = wire::case_fact::encode(&fact);
+        if let Some(received) = wire::case_fact::received_with(&fact).filter(|_| receives) {
+            let value = wire::case_fact::encode_with(&received, value.payload.clone());
+            self.add_fact(id, &mut case, received, value);
+        }
+        self.add_fact(id, &mut case, fact, value);
+        self.put_case(id, case);
+    }
+
+    fn add_fact(&mut self, id: &CaseId, case: &mut OpenCase, fact: CaseFact, value: stored::CaseFact) {
         if case.row.encoded_len() + value.encoded_len() <= CASE_ROW_BYTES_MAX {
             let place = case.row.facts.partition_point(|known| order_of_row(known) < order_of_row(&value));
             case.row.facts.insert(place, value);
@@ -983,15 +1054,32 @@ impl Ledger {
         let facts = &mut Arc::make_mut(&mut case.book).facts;
         let place = facts.partition_point(|known| order_of(known) < order_of(&fact));
         facts.insert(place, fact);
-        self.put_case(id, case);
+    }
+
+    /// Whether nothing is known of a case yet.
+    pub fn is_new_case(&mut self, id: &CaseId) -> bool {
+        self.case_book(id).is_none_or(|book| book.facts.is_empty())
     }
 
     /// Takes a case out of memory, or reads it, to be changed and put back.
     fn take_case(&mut self, id: &CaseId) -> Option<OpenCase> {
-        self.cases.remove(id).or_else(|| read_open_case(&self.archive, id).ok().flatten())
+        self.cases.remove(id).or_else(|| self.read_case(id))
+    }
+
+    /// Reads a case that is not in memory; one that was just found missing is not looked for again.
+    fn read_case(&self, id: &CaseId) -> Option<OpenCase> {
+        if self.absent_case.borrow().as_ref() == Some(id) {
+            return None;
+        }
+        let found = read_open_case(&self.archive, id).ok().flatten();
+        if found.is_none() {
+            self.absent_case.replace(Some(id.clone()));
+        }
+        found
     }
 
     fn put_case(&mut self, id: &CaseId, case: OpenCase) {
+        self.absent_case.take();
         self.put(Table::Case, rows::case(id), case.row.encode_to_vec());
         self.cases.insert(id.clone(), case);
     }
@@ -1117,7 +1205,7 @@ impl Ledger {
         if let Some(case) = self.cases.get(id) {
             return Some(Arc::clone(&case.book));
         }
-        let case = read_open_case(&self.archive, id).ok().flatten()?;
+        let case = self.read_case(id)?;
         let book = Arc::clone(&case.book);
         self.cases.insert(id.clone(), case);
         Some(book)
@@ -1154,14 +1242,18 @@ impl Ledger {
                 let peer = node(&fact.to)?;
                 self.known(peer)?;
                 let mut aliases = fact.aliases.into_iter();
-                for header in fact.headers {
+                let mut received = fact.received.into_iter().peekable();
+                for (place, header) in fact.headers.into_iter().enumerate() {
+                    let receives = received.next_if_eq(&(place as u32)).is_some();
                     let raw = RawEntry { header, body: bodies.next().flatten() };
                     let header = Header::parse(&raw.header).ok();
                     if let Some(header) = &header {
                         self.forget_staged(peer, header.message_id);
                     }
                     let alias = aliases.next().unwrap_or_default();
-                    self.append_out(peer, raw, header.as_ref(), alias, committed);
+                    let header = header.as_ref();
+                    let entry = Appending { raw, header, fact: None, alias, receives };
+                    self.append_out(peer, entry, committed);
                 }
                 self.seal_out(peer, note(&fact.checkpoint)?);
             }
@@ -1178,7 +1270,7 @@ impl Ledger {
                     let raw = RawEntry { header, body: bodies.next().flatten() };
                     let verdict = verdict(text);
                     let header = Header::parse(&raw.header).ok();
-                    self.take_in(peer, &raw, header.as_ref(), verdict, committed);
+                    self.take_in(peer, &raw, header.as_ref(), None, verdict, committed);
                     entries.push((raw, verdict));
                 }
                 self.seal_in(peer, entries, note(&fact.checkpoint)?);
@@ -1473,7 +1565,7 @@ impl Books for Ledger {
     fn case(&self, id: &CaseId) -> Option<Arc<CaseBook>> {
         let book = match self.cases.get(id) {
             Some(case) => Arc::clone(&case.book),
-            None => read_open_case(&self.archive, id).ok().flatten()?.book,
+            None => self.read_case(id)?.book,
         };
         let Some((author, position)) = self.horizon else { return Some(book) };
         let mut seen = CaseBook::clone(&book);

@@ -28,7 +28,8 @@ use crate::id::{ChannelId, Kind, LogId, LogPosition, MessageId, NodeId};
 use crate::keybook::KeyBook;
 use crate::limits::{
     BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES, COMMIT_BYTES_MAX,
-    COMMIT_COMMANDS_MAX, NAME_BYTES_MAX, RETRY_SPACE_MILLIS, STAGED_DRAFTS_MAX, STAGED_TOTAL_BYTES_MAX,
+    COMMIT_COMMANDS_MAX, NAME_BYTES_MAX, RECEIPTS_HELD_MAX, RETRY_SPACE_MILLIS, STAGED_DRAFTS_MAX,
+    STAGED_TOTAL_BYTES_MAX,
 };
 use crate::log::checkpoint::{Checkpoint, Note, cosigned_message};
 use crate::measure::{Measures, Stopwatch, Unremembered};
@@ -36,15 +37,15 @@ use crate::overload::Bounds;
 use crate::overload::disk::{DiskState, DiskUse};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::service::blob::commitment;
-use crate::service::case::CaseFact;
 use crate::signer::{Signer, SignerError};
-use crate::store::{Frame, Index, IndexError, Journal, JournalError, Position};
+use crate::store::{Frame, Index, IndexError, Journal, JournalError, Position, Table};
 use crate::suite::Suite;
 use crate::time::UnixMillis;
 use crate::wire;
 use bytes::Bytes;
-use ledger::{Content, Documents, Draft, Ledger, head};
+use ledger::{Appending, Content, Documents, Draft, Ledger, head};
 use prost::Message as _;
+use rows::Place;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
@@ -150,6 +151,10 @@ pub struct Core {
     gathered: usize,
     /// The last commit found no room on the disk.
     full: bool,
+    /// Whether this commit writes what could wait for the next.
+    writes_all: bool,
+    /// Who waits for the index to be settled.
+    settling: Vec<Reply<()>>,
     /// What the disk has room for, and its free bytes at the last look.
     disk: (DiskState, u64),
 }
@@ -221,6 +226,8 @@ impl Core {
             replies: Vec::new(),
             gathered: 0,
             full: false,
+            writes_all: false,
+            settling: Vec::new(),
             disk: (DiskState::Normal, 0),
         };
         core.look_at_disk();
@@ -275,6 +282,7 @@ impl Core {
         }
         self.seal(now)?;
         let result = self.write(now, began);
+        self.writes_all = false;
         self.ports.measures.commit_ends();
         self.gathered = 0;
         let told = match &result {
@@ -283,6 +291,14 @@ impl Core {
         };
         for reply in std::mem::take(&mut self.replies) {
             reply(told.clone());
+        }
+        for reply in std::mem::take(&mut self.settling) {
+            let settled = match &told {
+                Ok(()) => self.flush().map(Ok)?,
+                Err(refusal) => Err(refusal.clone()),
+            };
+            // Nobody may be waiting any more.
+            let _ = reply.send(settled);
         }
         result.map(|_| ())
     }
@@ -386,10 +402,13 @@ impl Core {
                 self.ledger.signing_key(node, key);
                 self.answer(reply, Ok(()));
             }
-            Command::Look { reply } => self.answer(reply, Ok(())),
-            Command::Settle { reply } => {
-                self.flush()?;
+            Command::Look { reply } => {
+                self.writes_all = true;
                 self.answer(reply, Ok(()));
+            }
+            Command::Settle { reply } => {
+                self.writes_all = true;
+                self.settling.push(reply);
             }
             Command::Resume { channel, reason, reply } => {
                 // The reason is a person's own words: it stands in the journal, not here.
@@ -550,12 +569,13 @@ impl Core {
             body_length: body.len() as u32,
             blobs: blobs.iter().map(|blob| commitment(self.suite, &salt, &blob.digest)).collect(),
         };
-        if let Err(refusal) = self.authorise(&header, draft.kind, position, &payload, seconds(now)) {
-            return Ok(Err(refusal));
-        }
-        if draft.kind == Kind::CaseForward {
-            self.receive_at_window(&header, &draft, salt, now);
-        }
+        let fact = match self.authorise(&header, draft.kind, position, &payload, seconds(now)) {
+            Ok(fact) => fact,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        // 收件: the receiving place's own record of the application, made with its forward.
+        let receives = draft.kind == Kind::CaseForward
+            && header.case_id.as_ref().is_some_and(|id| self.ledger.is_new_case(id));
         let raw = RawEntry { header: Bytes::from(header.encode()), body: Some(body) };
         let open = &self.ledger.out[&to].open;
         let bytes = raw.header.len() + draft.payload.len() + BODY_SALT_BYTES;
@@ -563,29 +583,8 @@ impl Core {
             self.sign(to, now)?;
         }
         self.touched.insert(to);
-        Ok(Ok(self.ledger.append_out(to, raw, Some(&header), draft.alias, now)))
-    }
-
-    /// 收件: the receiving place's own record of the application, made with its forward.
-    fn receive_at_window(&mut self, header: &Header, draft: &Draft, salt: [u8; 16], now: UnixMillis) {
-        let Some(case_id) = &header.case_id else { return };
-        let known = self.ledger.case_book(case_id).is_some_and(|book| !book.facts.is_empty());
-        if known {
-            return;
-        }
-        let received: Result<CaseFact, _> = wire::case_fact::local_received(
-            self.me,
-            &draft.payload,
-            draft.created,
-            now,
-            header.agreement,
-            header.standard,
-        );
-        if let Ok(received) = received {
-            // The application itself is in the forward's body; this one needs none of its own.
-            let body = entry::body(salt, &wire::payload::strip_personal(draft.kind, &draft.payload));
-            self.ledger.local_case(case_id, header.channel.to, received, body);
-        }
+        let entry = Appending { raw, header: Some(&header), fact, alias: draft.alias, receives };
+        Ok(Ok(self.ledger.append_out(to, entry, now)))
     }
 
     /// Signs a checkpoint over the open entries of one log.
@@ -835,13 +834,17 @@ impl Core {
             let position = LogPosition { epoch: log.epoch, index: batch.first() + place as u64 };
             let lost = position.index < self.ledger.inbound[&peer].recovered_below;
             let verdict = self.verdict(entry, log.channel, position, seconds(now), lost);
-            let code = verdict.as_ref().err().map(|refusal| refusal.code);
+            let (fact, refusal) = match verdict {
+                Ok(fact) => (fact, None),
+                Err(refusal) => (None, Some(refusal)),
+            };
+            let code = refusal.as_ref().map(|refusal| refusal.code);
             if code.is_none() {
                 self.count_refusal(entry);
             }
-            self.ledger.take_in(peer, &entry.raw, entry.header.as_ref().ok(), code, now);
+            self.ledger.take_in(peer, &entry.raw, entry.header.as_ref().ok(), fact, code, now);
             self.gathered += entry.raw.header.len() + entry.raw.body.as_ref().map_or(0, Bytes::len);
-            if let Err(refusal) = verdict {
+            if let Some(refusal) = refusal {
                 self.refuse(entry, log.channel, position, &refusal, now)?;
             }
             entries.push((entry.raw.clone(), code));
@@ -866,7 +869,12 @@ impl Core {
     // ---- the end of a commit ----
 
     fn write(&mut self, now: UnixMillis, began: Stopwatch) -> Result<Result<(), Refusal>, CommitError> {
-        if !self.ledger.is_dirty() {
+        // A receipt is durable at the partner, who shows it at every contact: it is written with whatever
+        // comes next, and costs no sync of its own.
+        let receipts = self.ledger.receipts_only();
+        if !self.ledger.is_dirty()
+            || receipts.is_some_and(|count| count < RECEIPTS_HELD_MAX && !self.writes_all)
+        {
             self.publish();
             return Ok(Ok(()));
         }
@@ -878,6 +886,10 @@ impl Core {
         match self.ports.journal.append(frame) {
             Ok(placed) => {
                 self.archive.remember(&placed, commit, bodies, bytes);
+                let batches = places.iter().filter(|(table, ..)| *table == Table::Batch);
+                let batches =
+                    batches.map(|(_, key, place)| (&key[..], Place { locator: placed.locator, ..*place }));
+                self.archive.remember_places(batches);
                 let changes = self.ledger.changes(places, placed.locator);
                 self.ports.index.apply(changes, placed.position)?;
                 let entries = self.publish();

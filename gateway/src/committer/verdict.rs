@@ -3,7 +3,7 @@
 
 use super::ledger::{Content, Draft};
 use super::{CommitError, Core};
-use crate::authorize::{Books, Candidate, authorize};
+use crate::authorize::{Books, Candidate, Effect, authorize};
 use crate::channel::batch::ReadEntry;
 use crate::clock::random_16;
 use crate::document::signature_holds;
@@ -13,7 +13,7 @@ use crate::limits::BODY_SALT_BYTES;
 use crate::refusal::{Refusal, RefusalCode};
 use crate::service::agreement::in_force;
 use crate::service::blob::committed;
-use crate::service::case::CaseEvent;
+use crate::service::case::{CaseEvent, CaseFact};
 use crate::service::payload::Payload;
 use crate::suite::sha256;
 use crate::time::UnixMillis;
@@ -84,7 +84,7 @@ impl Core {
         }
     }
 
-    /// Asks the rules about an entry with this header and payload.
+    /// Asks the rules about an entry with this header and payload; the fact of a case that it states.
     pub(super) fn authorise(
         &mut self,
         header: &Header,
@@ -92,7 +92,7 @@ impl Core {
         position: LogPosition,
         payload: &Payload,
         now: UnixMillis,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<CaseFact>, Refusal> {
         if matches!(kind, Kind::EpochClose | Kind::EpochOpen) {
             // Epoch 0 is the only one in this release; a later one's entries are not understood here.
             return Err(Refusal::new(RefusalCode::UnknownKind, kind.name()));
@@ -112,7 +112,10 @@ impl Core {
             expires: header.expires,
             payload,
         };
-        authorize(&self.ledger, &candidate, now).map(|_permit| ())
+        Ok(match authorize(&self.ledger, &candidate, now)?.into_effect() {
+            Effect::Case(_, fact) => Some(*fact),
+            _ => None,
+        })
     }
 
     /// The verdict on an inbound entry. `lost`: this node cosigned it before it lost its store, so
@@ -124,7 +127,7 @@ impl Core {
         position: LogPosition,
         now: UnixMillis,
         lost: bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<CaseFact>, Refusal> {
         let header = entry.header.as_ref().map_err(|code| Refusal::from(*code))?;
         if lost && let Some(code) = self.ledger.refused_here(channel, position) {
             return Err(Refusal::from(code));

@@ -102,12 +102,18 @@ async fn read(links: &Arc<Links>, log: LogId, from: u64) -> Result<Option<Stored
         return Ok(None);
     }
     let links = Arc::clone(links);
-    tokio::task::spawn_blocking(move || {
-        links.archive.batches(log, from, BATCH_ENTRIES_MAX, BATCH_BYTES_MAX).map_err(|error| {
+    // What was just committed is in memory; a lone message need not wait for another thread.
+    let recent = links.archive.is_recent(log, from);
+    // Up to the end as it is known: behind it there is nothing to look for.
+    let most = usize::try_from(held - from).map_or(BATCH_ENTRIES_MAX, |most| most.min(BATCH_ENTRIES_MAX));
+    let read = move || {
+        links.archive.batches(log, from, most, BATCH_BYTES_MAX).map_err(|error| {
             tracing::error!(%log, from, %error, "a log cannot be read back");
             Refusal::new(RefusalCode::StoreDamaged, error.to_string())
         })
-    })
-    .await
-    .unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))
+    };
+    if recent {
+        return read();
+    }
+    tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))
 }

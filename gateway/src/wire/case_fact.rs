@@ -6,12 +6,17 @@ use crate::entry::Header;
 use crate::id::{Digest, Kind, LogPosition, MessageId, NodeId};
 use crate::limits::CASE_FACT_BYTES_MAX;
 use crate::refusal::{Refusal, RefusalCode};
-use crate::service::case::{Act, CaseEvent, CaseFact};
+use crate::service::case::{Act, Application, CaseEvent, CaseFact};
 use crate::time::UnixMillis;
 use proto::store::v1 as pb;
 
 /// The value of a fact.
 pub fn encode(fact: &CaseFact) -> pb::CaseFact {
+    encode_with(fact, encode_event(&fact.event).into())
+}
+
+/// The value of a fact whose event is encoded already: 收件 and the forward that follows say the same.
+pub fn encode_with(fact: &CaseFact, payload: bytes::Bytes) -> pb::CaseFact {
     let digest =
         |digest: Option<Digest>| digest.map(|digest| digest.to_wire().to_vec().into()).unwrap_or_default();
     pb::CaseFact {
@@ -21,7 +26,7 @@ pub fn encode(fact: &CaseFact) -> pb::CaseFact {
         seen: fact.seen.index,
         created_ms: fact.created.0,
         committed_ms: fact.committed.0,
-        payload: encode_event(&fact.event).into(),
+        payload,
         agreement: digest(fact.agreement),
         standard: digest(fact.standard),
         message_id: fact.message_id.0.to_vec().into(),
@@ -111,8 +116,26 @@ pub fn local_received(
     let CaseEvent::Forwarded(application) = decode_event(Act::Kind(Kind::CaseForward), forward)? else {
         return Err(RefusalCode::MalformedPayload.into());
     };
-    Ok(CaseFact {
-        author: receiving,
+    Ok(received(receiving, application, created, committed, agreement, standard))
+}
+
+/// 收件 as it goes with a forward; nothing when the fact is none.
+pub fn received_with(forward: &CaseFact) -> Option<CaseFact> {
+    let CaseEvent::Forwarded(application) = &forward.event else { return None };
+    let CaseFact { author, created, committed, agreement, standard, .. } = *forward;
+    Some(received(author, application.clone(), created, committed, agreement, standard))
+}
+
+fn received(
+    author: NodeId,
+    application: Application,
+    created: UnixMillis,
+    committed: UnixMillis,
+    agreement: Option<Digest>,
+    standard: Option<Digest>,
+) -> CaseFact {
+    CaseFact {
+        author,
         position: LogPosition::default(),
         local: true,
         seen: LogPosition::default(),
@@ -122,7 +145,7 @@ pub fn local_received(
         agreement,
         standard,
         event: CaseEvent::Received(application),
-    })
+    }
 }
 
 #[cfg(test)]

@@ -484,6 +484,7 @@ impl Index for PackedIndex {
                 from,
                 to,
                 direction,
+                rows: limit.clamp(1, SLED_PAGE),
                 page: VecDeque::new(),
                 done: false,
             }));
@@ -784,6 +785,8 @@ struct SledRows<'a> {
     from: Vec<u8>,
     to: Vec<u8>,
     direction: Direction,
+    /// Rows of one page.
+    rows: usize,
     page: VecDeque<(Bytes, Bytes)>,
     done: bool,
 }
@@ -793,14 +796,14 @@ impl Iterator for SledRows<'_> {
 
     fn next(&mut self) -> Option<Found> {
         if self.page.is_empty() && !self.done {
-            let page = self.sled.range(self.table, &self.from, &self.to, SLED_PAGE, self.direction);
+            let page = self.sled.range(self.table, &self.from, &self.to, self.rows, self.direction);
             match page {
                 Err(error) => {
                     self.done = true;
                     return Some(Err(error));
                 }
                 Ok(page) => {
-                    self.done = page.len() < SLED_PAGE;
+                    self.done = page.len() < self.rows;
                     self.page = page.into();
                     if let Some((last, _)) = self.page.back() {
                         match self.direction {
