@@ -23,6 +23,21 @@ pub fn file(seed: u64, length: usize) -> Vec<u8> {
 }
 
 impl Desk {
+    /// Submits some messages as one batch of a stream, and gives their outcomes.
+    pub async fn submit_batch(&mut self, requests: Vec<pb::SubmitRequest>) -> Vec<pb::SubmitOutcome> {
+        let count = requests.len();
+        let batches = tokio_stream::iter([pb::SubmitBatch { requests }]);
+        let answers = self.clients.business.submit_stream(batches).await.expect("a stream");
+        let mut answers = answers.into_inner();
+        loop {
+            let answer = answers.next().await.expect("an answer").expect("no error");
+            if !answer.outcomes.is_empty() {
+                assert_eq!(answer.outcomes.len(), count);
+                return answer.outcomes;
+            }
+        }
+    }
+
     /// Uploads a file.
     pub async fn upload(&mut self, bytes: &[u8]) -> Result<pb::UploadReply, Status> {
         let parts: Vec<_> =

@@ -8,7 +8,8 @@ use proto::exchange::v1::frame::Kind as Frame;
 use proto::local::v1 as pb;
 use std::path::PathBuf;
 use tests::city::City;
-use tests::desk::{Desk, code};
+use tests::desk::{Desk, code, retry_after_ms};
+use tests::disk::SmallDisk;
 use tests::documents::{case, forward, sign_for};
 use tests::files::{file, named};
 use tests::stranger::{Author, Stranger};
@@ -17,12 +18,8 @@ use tokio_stream::StreamExt as _;
 
 const MIB: usize = 1024 * 1024;
 
-async fn forward_with(
-    desk: &mut Desk,
-    serial: u32,
-    digests: &[&str],
-) -> Result<pb::SubmitReply, tonic::Status> {
-    desk.submit(pb::SubmitRequest {
+fn forwarding(serial: u32, digests: &[&str]) -> pb::SubmitRequest {
+    pb::SubmitRequest {
         to: XIANNING.into(),
         idempotency_key: format!("forward-{serial}"),
         kind: "case.forward".into(),
@@ -30,8 +27,15 @@ async fn forward_with(
         payload: forward().encode_to_vec().into(),
         blobs: digests.iter().map(|digest| named(digest)).collect(),
         ..Default::default()
-    })
-    .await
+    }
+}
+
+async fn forward_with(
+    desk: &mut Desk,
+    serial: u32,
+    digests: &[&str],
+) -> Result<pb::SubmitReply, tonic::Status> {
+    desk.submit(forwarding(serial, digests)).await
 }
 
 fn stored(city: &City, digest: &str) -> PathBuf {
@@ -114,6 +118,90 @@ async fn a_file_follows_its_entry_and_completion_is_a_later_event_on_both_sides(
     assert_eq!((view.references, view.uses.len()), (2, 2));
     assert_eq!(rig.xianning.log().matches("blob fetched").count(), 1, "one transfer for both");
     rig.balanced().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_submissions_names_files_as_a_single_one_does() {
+    use pb::submit_outcome::Outcome;
+    let rig = Rig::agreed().await;
+    let (mut yueyang, mut xianning) = (rig.yueyang.desk().await, rig.xianning.desk().await);
+    let content = file(15, 3 * MIB);
+    let digest = yueyang.upload(&content).await.expect("taken").digest;
+    let unknown = format!("sha256:{}", "33".repeat(32));
+    let many = vec![digest.as_str(); 30];
+    let outcomes = yueyang
+        .submit_batch(vec![
+            forwarding(1, &[&digest]),
+            forwarding(2, &[&unknown]),
+            forwarding(3, &many),
+            forwarding(4, &["sha256:1"]),
+            forwarding(5, &[&digest, &digest]),
+            forwarding(6, &[]),
+        ])
+        .await;
+    let said: Vec<_> = outcomes
+        .iter()
+        .map(|outcome| match outcome.outcome.as_ref().expect("an outcome") {
+            Outcome::Taken(_) => "taken",
+            Outcome::Refused(refused) => refused.code.as_str(),
+        })
+        .collect();
+    let expected =
+        ["taken", "blob.unknown", "request.invalid", "request.invalid", "entry.malformed_payload", "taken"];
+    assert_eq!(said, expected);
+    // One by one the same is said of each, and the first is known as the same submission.
+    for (serial, digests) in [(2, vec![unknown.as_str()]), (3, many), (4, vec!["sha256:1"])] {
+        let refused = forward_with(&mut yueyang, serial, &digests).await.expect_err("refused as before");
+        assert_eq!(code(&refused), expected[serial as usize - 1]);
+    }
+    assert!(forward_with(&mut yueyang, 1, &[&digest]).await.expect("known").duplicate);
+
+    let mut inbox = xianning.inbox("approval").await;
+    let entry = next(&mut inbox, |entry| entry.case_id == case(1)).await;
+    assert_eq!((entry.blobs.len(), entry.blobs[0].digest.as_str()), (1, digest.as_str()));
+    assert!(next(&mut inbox, |entry| entry.case_id == case(6)).await.blobs.is_empty());
+    eventually("the receipt", async || yueyang.has_file_receipts(YUEYANG, &digest).await).await;
+    assert!(xianning.read(&digest, 0).await.expect("it is here") == content);
+    rig.balanced().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_leave_the_room_that_a_node_keeps_and_come_when_space_returns() {
+    let mut rig = Rig::new();
+    let Some(disk) = SmallDisk::mount(&rig.path("disk.img"), &rig.xianning.data(), 400) else { return };
+    rig.xianning.configure("[limits]\ndisk_low_mib = 100");
+    rig.yueyang.start().await;
+    rig.xianning.start().await;
+    rig.meet().await;
+    tests::documents::conclude(&rig).await;
+    let (mut yueyang, mut xianning) = (rig.yueyang.desk().await, rig.xianning.desk().await);
+    // There is room for entries, and for the file only in what the node keeps free.
+    disk.fill_but(150);
+    let content = file(16, 90 * MIB);
+    let digest = yueyang.upload(&content).await.expect("taken").digest;
+    forward_with(&mut yueyang, 1, &[&digest]).await.expect("taken");
+    eventually("the case", async || xianning.case(&case(1)).await.is_some()).await;
+    rig.xianning.logs("a blob is not whole yet").await;
+    assert!(rig.xianning.log().contains("store.full"));
+    assert_eq!(xianning.status().await.disk, "normal");
+    assert_eq!(xianning.blob(&digest).await.expect("named").held_bytes, 0);
+    disk.free();
+
+    disk.fill_but(60);
+    eventually("the disk to be found low", async || xianning.status().await.disk == "low").await;
+    let refused = xianning.upload(&file(17, 1000)).await.expect_err("no room");
+    assert_eq!((refused.code(), code(&refused).as_str()), (tonic::Code::ResourceExhausted, "store.full"));
+    assert!(retry_after_ms(&refused).is_some_and(|wait| wait > 0), "{refused:?}");
+
+    disk.free();
+    eventually("the disk to have room", async || xianning.status().await.disk == "normal").await;
+    eventually("the file", async || xianning.has(&digest).await).await;
+    assert!(xianning.read(&digest, 0).await.expect("it is here") == content);
+    xianning.upload(&file(17, 1000)).await.expect("taken");
+    eventually("the receipt", async || yueyang.has_file_receipts(YUEYANG, &digest).await).await;
+    rig.balanced().await;
+    rig.xianning.kill();
+    drop(disk);
 }
 
 #[tokio::test(flavor = "multi_thread")]
