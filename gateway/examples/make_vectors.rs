@@ -5,6 +5,7 @@
 //! a new file. `gateway/tests/vectors.rs` and `proto/vectors/check.py` hold the files against this
 //! library and against an independent reading of WIRE.md.
 
+use gateway::chunks::ChunkHasher;
 use gateway::document::{document_digest, pre_authentication_encoding};
 use gateway::entry::{Header, HeaderError, body, body_digest};
 use gateway::id::{ChannelId, Digest, HashAlgorithm, LogId, LogPosition, MessageId};
@@ -12,6 +13,7 @@ use gateway::log::checkpoint::{Checkpoint, LinePurpose, Note, cosigned_message, 
 use gateway::log::leaf::leaf_hash;
 use gateway::log::proof::{consistency, inclusion};
 use gateway::log::tree::Frontier;
+use gateway::service::blob::commitment;
 use gateway::suite::{Hash, PublicKey, Suite};
 use gateway::time::UnixMillis;
 use gateway::wire::envelope::Envelope;
@@ -35,6 +37,7 @@ fn main() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/vectors"));
     write(folder, "header.json", &headers());
     write(folder, "body.json", &bodies());
+    write(folder, "blob.json", &blobs());
     write(folder, "tree.json", &tree());
     write(folder, "note_ed25519.json", &note_ed25519());
     write(folder, "note_p256.json", &note_p256());
@@ -113,6 +116,30 @@ fn minimal() -> Header {
         body_length: 16,
         blobs: Vec::new(),
     }
+}
+
+/// Files by a rule, so that they need not stand here: byte i is (i / 251) mod 256.
+fn blobs() -> Value {
+    let salt = [7u8; 16];
+    let blob = |length: usize| {
+        let bytes: Vec<u8> = (0..length).map(|at| (at / 251) as u8).collect();
+        let mut hasher = ChunkHasher::default();
+        hasher.update(&bytes);
+        let list = hasher.finish().expect("a length that a blob may have");
+        let digest = list.digest();
+        json!({
+            "length": length,
+            "chunk_list": hex(list.to_wire()),
+            "digest": hex(digest.to_wire()),
+            "commitment": hex(commitment(SUITE, &salt, &digest).to_wire()),
+        })
+    };
+    let blobs = [1, 65_535, 65_536, 65_537, 200_000].map(blob);
+    json!({
+        "about": "Blobs (WIRE.md §4.2, §4.3): byte i of each file is (i / 251) mod 256. Commitments under `salt`.",
+        "salt": hex(salt),
+        "blobs": blobs,
+    })
 }
 
 fn digest(byte: u8) -> Digest {

@@ -79,8 +79,11 @@ pub struct Archive {
     index: Arc<dyn Index>,
     recent: Mutex<VecDeque<(Locator, Arc<DecodedCommit>)>>,
     /// By log: where its newest batches lie.
-    places: Mutex<HashMap<Vec<u8>, VecDeque<(u64, Place)>>>,
+    places: Mutex<HashMap<Vec<u8>, NewestBatches>>,
 }
+
+/// First index and place of a log's newest batches.
+type NewestBatches = VecDeque<(u64, Place)>;
 
 impl std::fmt::Debug for Archive {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -12,6 +12,7 @@ use crate::id::{CaseId, ChannelId, Digest, Kind, LogPosition, MessageId, NodeId}
 use crate::limits::CLOCK_SKEW_MILLIS_MAX;
 use crate::refusal::{Refusal, RefusalCode};
 use crate::service::agreement::{AgreementItem, AgreementRecord, effective, in_force};
+use crate::service::blob::{BlobReceived, NamedBlob};
 use crate::service::case::{self, Application, Case, CaseEvent, CaseFact, CaseState};
 use crate::service::identity::{self, CheckOutcome, IdentityChecks};
 use crate::service::licence::{LicenceAttest, LicenceQuery};
@@ -103,6 +104,12 @@ pub trait Books {
 
     /// The permitted request that stands under this name in this channel.
     fn request(&self, channel: ChannelId, id: MessageId) -> Option<RequestRecord>;
+
+    /// The blob of that digest as the permitted entry at `position` of `channel` names it.
+    fn named_blob(&self, channel: ChannelId, position: LogPosition, digest: &Digest) -> Option<NamedBlob> {
+        let _ = (channel, position, digest);
+        None
+    }
 
     /// Who checks identifiers.
     fn identity(&self) -> &dyn IdentityChecks {
@@ -220,6 +227,7 @@ fn decide(books: &dyn Books, candidate: &Candidate<'_>, now: UnixMillis) -> Resu
             }
             Ok(Effect::None)
         }
+        Payload::BlobReceived(received) => blob_received(books, candidate, received),
         Payload::Refusal(notice) => {
             Ok(Effect::Refused { entry: candidate.in_reply_to, code: notice.code.clone() })
         }
@@ -253,6 +261,22 @@ fn decide(books: &dyn Books, candidate: &Candidate<'_>, now: UnixMillis) -> Resu
         Payload::LicenceAttest(attest) => licence_attest(books, candidate, attest),
         Payload::RecognitionRequest(request) => recognition_request(books, candidate, request),
         Payload::RecognitionDecide(decision) => recognition_decide(books, candidate, decision),
+    }
+}
+
+/// A receipt for a blob is about an entry of the reverse channel that names it, with that length.
+fn blob_received(
+    books: &dyn Books,
+    candidate: &Candidate<'_>,
+    received: &BlobReceived,
+) -> Result<Effect, Refusal> {
+    let position = LogPosition { epoch: candidate.seen.epoch, index: received.entry_index };
+    let named = books.named_blob(candidate.channel.reverse(), position, &received.digest);
+    let about =
+        named.filter(|named| candidate.in_reply_to == Some(named.entry) && named.length == received.length);
+    match about {
+        Some(_) => Ok(Effect::None),
+        None => Err(Refusal::new(RefusalCode::BlobNotSent, format!("index={}", received.entry_index))),
     }
 }
 

@@ -1,11 +1,14 @@
 //! The node as its local users see it: submit, read the inbox, look at cases and channels, export
 //! proofs, reconcile. Opens the store and the committer; `transport` connects it to partners.
 
+mod blobs;
 mod letters;
 
+pub use blobs::{BlobState, BlobStored, BlobUse, NamedFile};
 pub use letters::{Letter, LetterContent, LetterPage, LetterPlan, LetterQuery};
 
 use crate::archive::{Archive, ArchiveError};
+use crate::blobs::Blobs;
 use crate::clock::{Clock, Randomness};
 use crate::committer::ledger::{Documents, read_case};
 use crate::committer::{
@@ -31,6 +34,7 @@ use crate::service::agreement::{Agreement, in_force};
 use crate::service::case::Case;
 use crate::service::standard::Standard;
 use crate::signer::Signer;
+use crate::store::blobs::BlobStore;
 use crate::store::{self, Index, IndexError, JournalError, Table};
 use crate::suite::Suite;
 use crate::time::UnixMillis;
@@ -142,6 +146,7 @@ struct Inner {
     snapshot: Arc<RwLock<Snapshot>>,
     progress: watch::Receiver<u64>,
     links: Arc<Links>,
+    blobs: Arc<Blobs>,
     bounds: Bounds,
     /// Payload bytes that may still be submitted before something was answered.
     submitting: Arc<Semaphore>,
@@ -193,6 +198,8 @@ pub struct InboxEntry {
     pub verdict: Option<String>,
     /// The payload; absent: erased, or dropped because it was not the one committed to.
     pub payload: Option<Bytes>,
+    /// It is no entry: a file that one names is whole here. `from` is this node, the place its own count.
+    pub stored: Option<BlobStored>,
 }
 
 /// How far one conversation with a consumer has read. Begins at the consumer's cursors.
@@ -256,6 +263,9 @@ impl Gateway {
             .map_err(doing(format!("make {}", settings.data_dir.display())))?;
         let alias_key = alias_key(&settings.data_dir, &*settings.randomness)
             .map_err(doing(format!("read or make alias.key in {}", settings.data_dir.display())))?;
+        let blobs_dir = settings.data_dir.join(BLOBS_DIR);
+        let blob_store = BlobStore::open(&blobs_dir, settings.bounds.disk_low_bytes)
+            .map_err(doing(format!("open the blob folder {}", blobs_dir.display())))?;
         let (journal, index, mut report) =
             open_store(&settings.data_dir, &*settings.randomness, &settings.measures)?;
         let ports = Ports {
@@ -292,6 +302,7 @@ impl Gateway {
         let (stop, stopped) = oneshot::channel();
         let (committer, _thread) =
             committer::spawn(core, stop).map_err(doing("start the committer's thread".to_owned()))?;
+        let measures = Arc::clone(&settings.measures);
         let links = Arc::new(Links::new(LinksParts {
             me: settings.node,
             committer: committer.clone(),
@@ -307,6 +318,14 @@ impl Gateway {
             peer_rate: settings.bounds.peer,
             measures: settings.measures,
         }));
+        let blobs = Arc::new(Blobs::new(
+            blob_store,
+            Arc::clone(&archive),
+            committer.clone(),
+            Arc::clone(&snapshot),
+            measures,
+        ));
+        links.have_blobs(Arc::clone(&blobs));
         let inner = Inner {
             me: settings.node,
             suite: links.suite,
@@ -320,6 +339,7 @@ impl Gateway {
             snapshot,
             progress,
             links,
+            blobs,
             bounds: settings.bounds,
             submitting: Arc::new(Semaphore::new(SUBMITTING_BYTES_MAX)),
         };
@@ -544,7 +564,7 @@ impl Gateway {
         let mut progress = self.0.progress.clone();
         loop {
             progress.borrow_and_update();
-            let logs: Vec<(NodeId, LogId, u64)> = {
+            let (logs, events): (Vec<(NodeId, LogId, u64)>, u64) = {
                 let snapshot = self.snapshot();
                 // Whoever was served last comes last.
                 let later =
@@ -553,8 +573,14 @@ impl Gateway {
                     .inbound
                     .iter()
                     .filter(|(from, _)| reading.last.is_some_and(|last| **from <= last));
-                later.chain(earlier).map(|(from, log)| (*from, log.log, log.size)).collect()
+                let logs = later.chain(earlier).map(|(from, log)| (*from, log.log, log.size)).collect();
+                (logs, snapshot.blob_events)
             };
+            // Files that became whole come first: entries may keep coming for a long time.
+            let files = self.next_blob_events(reading, events).await?;
+            if !files.is_empty() {
+                return Ok(files);
+            }
             for (from, log, size) in logs {
                 let next = match reading.next.get(&from) {
                     Some(next) => *next,
@@ -599,6 +625,7 @@ impl Gateway {
                 header: Header::parse(&raw.header).ok(),
                 verdict: (!verdict.is_empty()).then_some(verdict),
                 payload: raw.body.as_ref().and_then(payload).map(|payload| Bytes::copy_from_slice(&payload)),
+                stored: None,
             });
         }
         Ok(page)
@@ -609,7 +636,11 @@ impl Gateway {
     /// # Errors
     /// [`RefusalCode::BadRequest`] when the cursor would leave the channel or go back.
     pub async fn acknowledge(&self, consumer: &str, from: NodeId, next: LogPosition) -> Result<(), Refusal> {
-        let held = self.snapshot().inbound.get(&from).map(|log| log.size);
+        let held = if from == self.0.me {
+            Some(self.snapshot().blob_events)
+        } else {
+            self.snapshot().inbound.get(&from).map(|log| log.size)
+        };
         let held = held.ok_or_else(|| Refusal::new(RefusalCode::ChannelUnknown, format!("node={from}")))?;
         let now = self.cursor(consumer, from)?;
         if next.index > held || next < now {
@@ -893,6 +924,8 @@ fn alias_key(dir: &Path, randomness: &dyn Randomness) -> io::Result<[u8; 32]> {
 pub const JOURNAL_DIR: &str = "journal";
 /// Folder of the index below the data folder.
 pub const INDEX_DIR: &str = "index";
+/// Folder of the blobs below the data folder.
+pub const BLOBS_DIR: &str = "blobs";
 
 /// Moves the index folder out of the way, keeping it for whoever wants to know what was wrong.
 fn move_aside(

@@ -355,6 +355,8 @@ kinds! {
     Cancellation = "cancellation", Control;
     /// A signing certificate of the sender.
     KeyAnnounce = "key.announce", Control;
+    /// A blob that an entry of the other channel names is whole at the sender's: the receipt for it.
+    BlobReceived = "blob.received", Control;
     /// Closes an epoch.
     EpochClose = "epoch.close", Control;
     /// Opens an epoch.

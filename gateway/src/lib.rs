@@ -11,6 +11,7 @@ pub mod refusal;
 pub mod time;
 
 // floor 2: evidence
+pub mod chunks;
 pub mod document;
 pub mod entry;
 pub mod log;
@@ -35,6 +36,7 @@ pub mod store;
 pub mod wire;
 
 // floor 5: shell
+pub mod blobs;
 pub mod gateway;
 pub mod link;
 pub mod proof;

@@ -180,6 +180,45 @@ pub const OBSERVE_CONNECTIONS_MAX: usize = 16;
 /// Milliseconds for a request's head, so that a silent connection does not hold a place.
 pub const OBSERVE_HEAD_MILLIS_MAX: u64 = 5_000;
 
+/// Bytes of one chunk of a blob: what is hashed, verified and sent at once. Larger ones measured slower.
+pub const BLOB_CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes of one blob: a scanned file of some thousand pages.
+pub const BLOB_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+/// Bytes of a blob's name for people: what file systems allow.
+pub const BLOB_NAME_BYTES_MAX: usize = 255;
+/// Bytes of a blob's media type (RFC 6838 §4.2 allows 127 for each half; real ones are far shorter).
+pub const BLOB_MEDIA_TYPE_BYTES_MAX: usize = 127;
+/// Chunks of one transfer between the server's disk and the fetcher's: 4 MiB, what a 1 Gbit/s path of
+/// 30 ms holds. It bounds the memory of a transfer, whatever the file's size.
+pub const BLOB_CREDIT_CHUNKS: u64 = 64;
+/// Chunks that are read, or verified and written, in one go on a blocking thread.
+pub const BLOB_BURST_CHUNKS: usize = 16;
+/// Blobs that one node fetches at once, from all partners: with the credit, 32 MiB.
+pub const BLOB_FETCHES_MAX: usize = 8;
+/// Blobs that one node fetches at once from one partner, so that a small file passes a large one.
+pub const BLOB_FETCHES_PER_PEER_MAX: usize = 2;
+/// Transfers that one partner may ask for at once.
+pub const BLOB_SERVES_PER_LINK_MAX: usize = 4;
+/// Blobs that business systems upload, or read, at once.
+pub const BLOB_UPLOADS_MAX: usize = 8;
+/// Milliseconds without a chunk after which a transfer gives its place to another.
+pub const BLOB_STALL_MILLIS_MAX: u64 = 30_000;
+/// Milliseconds of the first pause before a blob is asked for again.
+pub const BLOB_RETRY_MILLIS_MIN: u64 = 200;
+/// Milliseconds of the longest pause.
+pub const BLOB_RETRY_MILLIS_MAX: u64 = 60_000;
+/// Milliseconds without a transfer after which its dialler closes a bulk link.
+pub const BULK_IDLE_MILLIS_MAX: u64 = 10_000;
+/// Blobs looked at for the next fetch from one partner in one go; the next look goes on from there.
+pub const BLOB_WANTS_LOOKED_AT_MAX: usize = 256;
+/// Receipts for a blob (entries that name it) that one command writes; the rest come with the next.
+pub const BLOB_RECEIPTS_PER_COMMAND_MAX: usize = 1024;
+/// Events of files that became whole in one page of an inbox.
+pub const BLOB_EVENTS_PAGE_MAX: usize = 64;
+/// Bytes of a blob that are written before a sync of them begins beside the transfer, so that the last
+/// sync is short.
+pub const BLOB_SYNC_BYTES: u64 = 32 * 1024 * 1024;
+
 const _: () = assert!(HEADER_BYTES_MAX + BODY_BYTES_MAX <= BATCH_BYTES_MAX, "the largest entry fits a batch");
 const _: () = assert!(FRAME_BYTES_MAX < 4 * 1024 * 1024, "a frame fits tonic's default decode limit");
 const _: () = assert!(COMMIT_BYTES_MAX as u64 * 2 <= SEGMENT_BYTES, "a commit fits a segment");
@@ -193,6 +232,22 @@ const _: () = assert!(SUBMITTING_BYTES_MAX >= 2 * BODY_BYTES_MAX, "the largest s
 const _: () = assert!(
     REDIAL_MILLIS_MIN << CIRCUIT_FAILURES_MAX <= REDIAL_MILLIS_MAX,
     "open means the longest pause soon"
+);
+const _: () = assert!(
+    BLOB_BYTES_MAX.div_ceil(BLOB_CHUNK_BYTES as u64) * 32 < FRAME_BYTES_MAX as u64,
+    "the longest chunk list fits a frame"
+);
+const _: () = assert!(
+    BLOBS_PER_ENTRY_MAX * (BLOB_NAME_BYTES_MAX + BLOB_MEDIA_TYPE_BYTES_MAX + 64) < BODY_BYTES_MAX / 16,
+    "what an entry says about its blobs leaves a body its room"
+);
+const _: () =
+    assert!(BLOB_BURST_CHUNKS as u64 * 2 <= BLOB_CREDIT_CHUNKS, "a burst arrives while one is written");
+const _: () =
+    assert!(BLOB_FETCHES_PER_PEER_MAX <= BLOB_SERVES_PER_LINK_MAX, "a partner serves what one fetches");
+const _: () = assert!(
+    BLOB_FETCHES_MAX as u64 * BLOB_CREDIT_CHUNKS * BLOB_CHUNK_BYTES as u64 <= 32 * 1024 * 1024,
+    "fetching takes 32 MiB at most"
 );
 const _: () = assert!(TRUST_POLL_MILLIS * 2 < 1000, "trust changes are seen within a second");
 const _: () = assert!(WATCH_MILLIS * 2 <= ALARM_CLEAR_MILLIS, "an alarm is not over between two looks");

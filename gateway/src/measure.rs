@@ -173,6 +173,12 @@ pub struct Measures {
     pub link_ends: RefusalCounts,
     /// Links that opened.
     pub links_opened: AtomicU64,
+    /// Bytes of blobs that came from peers.
+    pub blob_bytes_fetched: AtomicU64,
+    /// Bytes of blobs that peers were given.
+    pub blob_bytes_served: AtomicU64,
+    /// Bytes of files that own business systems uploaded, those included that were here already.
+    pub blob_bytes_uploaded: AtomicU64,
     /// The last commit found no room on the disk.
     pub disk_full: AtomicBool,
     /// The own TLS chain in use for new connections, DER, leaf first; empty: none yet.
@@ -199,6 +205,9 @@ impl Default for Measures {
             refused_submissions: RefusalCounts::new(),
             link_ends: RefusalCounts::new(),
             links_opened: AtomicU64::new(0),
+            blob_bytes_fetched: AtomicU64::new(0),
+            blob_bytes_served: AtomicU64::new(0),
+            blob_bytes_uploaded: AtomicU64::new(0),
             disk_full: AtomicBool::new(false),
             tls_chain: Mutex::default(),
             commit_began: AtomicU64::new(0),

@@ -6,6 +6,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use gateway::chunks::{ChunkHasher, ChunkList};
 use gateway::document::{document_digest, pre_authentication_encoding, signature_holds};
 use gateway::entry::{Header, HeaderError, body, body_digest, payload};
 use gateway::id::{Digest, LogId};
@@ -13,6 +14,7 @@ use gateway::log::checkpoint::{Checkpoint, LinePurpose, Note, cosigned_message, 
 use gateway::log::leaf::leaf_hash;
 use gateway::log::proof::{consistency, consistency_holds, inclusion, inclusion_holds};
 use gateway::log::tree::Frontier;
+use gateway::service::blob::commitment;
 use gateway::suite::{Hash, PublicKey, Suite};
 use gateway::time::UnixMillis;
 use gateway::wire::envelope::Envelope;
@@ -137,6 +139,26 @@ fn bodies_are_salt_and_payload_under_one_digest() {
         assert_ne!(body_digest(SUITE, &bytes(case, "another_body")), digest, "{name}");
     }
     assert_eq!(payload(&Bytes::from_static(&[0; 15])), None, "a body has its whole salt");
+}
+
+// ---- blobs
+
+#[test]
+fn blobs_are_named_and_committed_to_as_frozen() {
+    let vectors = vectors("blob.json");
+    let salt = bytes(&vectors, "salt");
+    for case in list(&vectors, "blobs") {
+        let length = number(case, "length");
+        let file: Vec<u8> = (0..length).map(|at| (at / 251) as u8).collect();
+        let mut hasher = ChunkHasher::default();
+        hasher.update(&file);
+        let made = hasher.finish().unwrap();
+        let digest = Digest::from_wire(&bytes(case, "digest")).unwrap();
+        assert_eq!(made.to_wire(), bytes(case, "chunk_list"), "{length}");
+        assert_eq!(made.digest(), digest, "{length}");
+        assert_eq!(ChunkList::from_wire(digest, length, &bytes(case, "chunk_list")), Ok(made), "{length}");
+        assert_eq!(commitment(SUITE, &salt, &digest).to_wire()[..], bytes(case, "commitment"), "{length}");
+    }
 }
 
 // ---- trees

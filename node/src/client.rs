@@ -18,6 +18,9 @@ pub const LOCAL_MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of one request to a node: the largest payload is 1 MiB, and what is being read is in memory.
 pub const LOCAL_REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Bytes that one stream of the local socket may have on its way: files, and a full batch of submissions.
+pub const LOCAL_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
 /// Milliseconds to connect. The socket is on the same machine.
 const CONNECT_MILLIS_MAX: u64 = 5_000;
 
@@ -63,6 +66,8 @@ pub async fn connect(socket: &Path) -> Result<Clients, ConnectError> {
     let path = socket.to_owned();
     // The address is never resolved: the connector below knows where to go.
     let channel = Endpoint::from_static("http://tongban.local")
+        .initial_stream_window_size(LOCAL_WINDOW_BYTES)
+        .initial_connection_window_size(LOCAL_WINDOW_BYTES)
         .connect_timeout(Duration::from_millis(CONNECT_MILLIS_MAX))
         .connect_with_connector(tower::service_fn(move |_: http::Uri| {
             let path = path.clone();

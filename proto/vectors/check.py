@@ -171,6 +171,20 @@ def check_headers():
             expect(False, f"{case['name']} was read")
 
 
+def check_blobs():
+    blobs = load("blob.json")
+    for case in blobs["blobs"]:
+        length = case["length"]
+        data = bytes(i // 251 % 256 for i in range(length))
+        chunks = [data[at:at + 65536] for at in range(0, length, 65536)]
+        chunk_list = b"".join(sha256(b"\x02" + chunk) for chunk in chunks)
+        digest = b"\x01" + sha256(b"\x03" + struct.pack(">Q", length) + chunk_list)
+        expect(chunk_list.hex() == case["chunk_list"], f"chunk list of {length}")
+        expect(digest.hex() == case["digest"], f"digest of {length}")
+        commitment = b"\x01" + sha256(bytes.fromhex(blobs["salt"]) + digest)
+        expect(commitment.hex() == case["commitment"], f"commitment to {length}")
+
+
 def check_bodies():
     for case in load("body.json")["bodies"]:
         body = bytes.fromhex(case["salt"]) + bytes.fromhex(case["payload"])
@@ -388,6 +402,7 @@ def check_documents():
 
 if __name__ == "__main__":
     check_headers()
+    check_blobs()
     check_bodies()
     check_trees()
     check_notes("note_ed25519.json")

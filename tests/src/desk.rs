@@ -8,7 +8,7 @@ use tonic::Status;
 
 /// A connection to a node's local socket.
 pub struct Desk {
-    clients: Clients,
+    pub(crate) clients: Clients,
 }
 
 /// The stable code of a refusal.

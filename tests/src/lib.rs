@@ -8,6 +8,7 @@ pub mod city;
 pub mod desk;
 pub mod disk;
 pub mod documents;
+pub mod files;
 pub mod probe;
 pub mod stranger;
 
@@ -52,6 +53,21 @@ impl Rig {
         let yueyang = city(YUEYANG, one, XIANNING, other);
         let xianning = city(XIANNING, other, YUEYANG, one);
         Self { yueyang, xianning, dir }
+    }
+
+    /// Makes a node that cannot be dialled: it has no listener, and its partner no address for it. To be
+    /// called before either starts.
+    pub fn only_dials(&self, node: &str) {
+        let (dials, listens) =
+            if node == YUEYANG { (&self.yueyang, &self.xianning) } else { (&self.xianning, &self.yueyang) };
+        let listener = format!("address = \"127.0.0.1:{}\"", dials.port);
+        let text = std::fs::read_to_string(dials.config()).expect("a configuration");
+        let text = text.replace("[peer_listener]\n", "").replace(&format!("{listener}\n"), "");
+        std::fs::write(dials.config(), text).expect("a configuration is written");
+        let peer = format!("{listener}\ndial = true\n");
+        let text = std::fs::read_to_string(listens.config()).expect("a configuration");
+        assert!(text.contains(&peer), "the partner's address stands in the configuration");
+        std::fs::write(listens.config(), text.replace(&peer, "")).expect("a configuration is written");
     }
 
     /// The folder of the certification authorities and of everything they issued.

@@ -196,6 +196,7 @@ impl Author {
             batches_in_flight_max: 8,
             batch_bytes_max: 3 << 20,
             older_signing_chains: Vec::new(),
+            purpose: String::new(),
         }
     }
 }

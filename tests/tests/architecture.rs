@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 /// Floors of `gateway`, lowest first. A module imports from lower floors and from its named siblings.
 const FLOORS: &[(&str, &[&str])] = &[
     ("vocabulary", &["codes", "id", "limits", "refusal", "time"]),
-    ("evidence", &["document", "entry", "log", "suite"]),
+    ("evidence", &["chunks", "document", "entry", "log", "suite"]),
     ("rules", &["authorize", "channel", "health", "overload", "service"]),
     ("ports", &["archive", "clock", "committer", "keybook", "measure", "peer", "signer", "store", "wire"]),
-    ("shell", &["gateway", "link", "proof", "reconcile", "respond"]),
+    ("shell", &["blobs", "gateway", "link", "proof", "reconcile", "respond"]),
     ("transport", &["transport"]),
 ];
 
@@ -20,6 +20,7 @@ const SIBLINGS: &[(&str, &str)] = &[
     // vocabulary: a refusal that ends by waiting says how long
     ("refusal", "limits"),
     // evidence
+    ("chunks", "suite"),
     ("document", "suite"),
     ("entry", "suite"),
     ("log", "suite"),
@@ -36,7 +37,10 @@ const SIBLINGS: &[(&str, &str)] = &[
     ("committer", "store"),
     ("committer", "wire"),
     ("store", "measure"),
-    // shell
+    // shell: a bulk link carries what blobs are asked for and serve, the planner hands it orders
+    ("blobs", "link"),
+    ("gateway", "blobs"),
+    ("link", "blobs"),
     ("gateway", "link"),
     ("gateway", "proof"),
     ("gateway", "reconcile"),

@@ -9,6 +9,7 @@ use serde_json::Value;
 use std::path::Path;
 use tests::city::{City, tongban};
 use tests::documents::{accept, case, conclude, decision, forward, sign_for};
+use tests::files::{file, named};
 use tests::probe::{Metrics, get, readiness, ready};
 use tests::stranger::{Author, Stranger};
 use tests::{Rig, XIANNING, YUEYANG, eventually, now_ms};
@@ -119,6 +120,27 @@ async fn metrics_move_with_what_happens() {
         here.value("tongban_refusals_received_total{code=\"entry.expired\"}") == 1.0
             && there.value("tongban_refusals_given_total{code=\"entry.expired\"}") == 1.0
             && here.value(&format!("tongban_channel_waiting_seconds{out}")) == 0.0
+    })
+    .await;
+    // A file is counted where it goes in, where it is given, and where it arrives.
+    let mut desk = rig.yueyang.desk().await;
+    let uploaded = desk.upload(&file(1, 100_000)).await.expect("taken");
+    let with_file = SubmitRequest {
+        to: XIANNING.into(),
+        kind: "case.forward".into(),
+        case_id: case(10),
+        payload: forward().encode_to_vec().into(),
+        blobs: vec![named(&uploaded.digest)],
+        ..Default::default()
+    };
+    desk.submit(with_file).await.expect("taken");
+    eventually("the file to be counted", async || {
+        let (here, there) = (Metrics::scrape(yueyang).await, Metrics::scrape(xianning).await);
+        let bytes =
+            |metrics: &Metrics, way| metrics.value(&format!("tongban_blob_bytes_total{{way=\"{way}\"}}"));
+        bytes(&here, "uploaded") == 100_000.0
+            && bytes(&here, "served") == 100_000.0
+            && bytes(&there, "fetched") == 100_000.0
     })
     .await;
     // No label says anything about a person.

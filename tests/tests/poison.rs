@@ -71,6 +71,22 @@ async fn what_cannot_be_understood_or_is_not_allowed_advances_the_channel_and_is
     let (mut header, body) = author.header(7, "licence.query", b"");
     header.channel = header.channel.reverse();
     add(&mut author, header.encode(), body, "entry.wrong_channel");
+    // Header and body speak of other blobs; a kind that has none; a receipt for what was never sent.
+    let (mut header, body) = author.header(9, "licence.query", b"");
+    header.blobs = vec![header.body_digest];
+    add(&mut author, header.encode(), body, "blob.commitment");
+    let digest = header.body_digest.to_wire().to_vec();
+    let blob = wire::Attachment { digest: digest.clone().into(), length: 5, ..Default::default() };
+    let attached = wire::Attachments { blobs: vec![blob] }.encode_to_vec();
+    let (header, body) = author.header(10, "licence.query", &attached);
+    add(&mut author, header.encode(), body, "blob.commitment");
+    let announced =
+        [wire::KeyAnnounce { certificate: vec![vec![1].into()] }.encode_to_vec(), attached].concat();
+    let (header, body) = author.header(11, "key.announce", &announced);
+    add(&mut author, header.encode(), body, "blob.commitment");
+    let received = wire::BlobReceived { digest: digest.into(), length: 5, entry_index: 0 };
+    let (header, body) = author.header(12, "blob.received", &received.encode_to_vec());
+    add(&mut author, header.encode(), body, "blob.not_sent");
     // A refusal is never answered, even a nonsensical one.
     let nonsense = wire::Refusal { code: "x".into(), ..Default::default() };
     let (header, body) = author.header(8, "refusal", &nonsense.encode_to_vec());

@@ -6,6 +6,8 @@ use crate::id::{CaseId, ChannelId, Digest, Kind, LogPosition, MessageId, NodeId}
 use crate::keybook::SigningKey;
 use crate::log::checkpoint::Note;
 use crate::refusal::{Refusal, RefusalCode};
+use crate::store::Durable;
+use crate::store::blobs::StoredBlob;
 use crate::time::UnixMillis;
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -99,6 +101,15 @@ pub enum Command {
         payload: Bytes,
         /// Done.
         reply: Reply<()>,
+    },
+    /// A blob is whole in the blob folder; or the entries that name it are to be answered.
+    BlobStored {
+        /// The blob.
+        blob: Durable<StoredBlob>,
+        /// A business system of this node uploaded it.
+        uploaded: bool,
+        /// Whether entries are left that need another such command.
+        reply: Reply<bool>,
     },
     /// Move a consumer's cursor.
     Acknowledge {

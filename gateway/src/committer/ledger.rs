@@ -4,6 +4,7 @@
 //! back from the journal: a rebuild runs the code that a live commit runs. The ledger judges nothing;
 //! it answers the rules' questions ([`Books`]) as of everything before, this commit included.
 
+pub mod blobs;
 mod letters;
 
 use super::rows::{self, Place};
@@ -22,6 +23,7 @@ use crate::log::proof::root_at;
 use crate::log::tree::{Frontier, MissingNode, Nodes, TILE_HEIGHT, TILE_NODES};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::service::agreement::{Agreement, AgreementRecord};
+use crate::service::blob::NamedBlob;
 use crate::service::case::{CaseEvent, CaseFact};
 use crate::service::recognition::Outcome;
 use crate::service::standard::Standard;
@@ -194,6 +196,10 @@ pub struct Ledger {
     pub keys: Arc<KeyBook>,
     /// Documents, shared with readers.
     pub documents: Arc<RwLock<Documents>>,
+    /// Blobs that became whole, counted by the entries that name them: the serial of the next event.
+    pub blob_events: u64,
+    /// Something about the blobs to fetch changed in this commit.
+    pub blob_changed: bool,
     archive: Arc<Archive>,
     cases: HashMap<CaseId, OpenCase>,
     /// Entries of this commit, which the archive cannot read yet.
@@ -244,6 +250,8 @@ impl Ledger {
             inbound: BTreeMap::new(),
             keys,
             documents,
+            blob_events: 0,
+            blob_changed: true,
             archive,
             cases: HashMap::new(),
             fresh: HashMap::new(),
@@ -254,6 +262,7 @@ impl Ledger {
             pending: Vec::new(),
             horizon: None,
         };
+        ledger.blob_events = ledger.next_blob_event();
         for peer in peers {
             ledger.open_channel(*peer)?;
         }
@@ -956,6 +965,7 @@ impl Ledger {
         }
         let (None, Some(kind)) = (refused, Kind::named(&header.kind)) else { return };
         let peer = if channel.from == self.me { channel.to } else { channel.from };
+        self.blob_effects(header, position, kind, payload.as_ref(), committed);
         match kind {
             Kind::Refusal => self.refusal_effect(header, payload.as_ref(), committed),
             Kind::StandardPublish | Kind::AgreementSign => {
@@ -1332,6 +1342,10 @@ impl Ledger {
             }
             Stored::SigningKey(fact) => self.signing_key_again(&fact),
             Stored::Alarm(fact) => self.alarm(&fact.code, fact.detail),
+            Stored::BlobStored(fact) => {
+                let digest = Digest::from_wire(&fact.digest).map_err(|_| mismatch("a blob's digest"))?;
+                self.blob_stored(digest, fact.length, fact.uploaded, committed);
+            }
             Stored::DraftDropped(fact) => {
                 let peer = node(&fact.to)?;
                 self.known(peer)?;
@@ -1564,6 +1578,10 @@ impl Books for Ledger {
         let mut seen = CaseBook::clone(&book);
         seen.facts.retain(|fact| fact.author == author || fact.local || fact.seen <= position);
         Some(Arc::new(seen))
+    }
+
+    fn named_blob(&self, channel: ChannelId, position: LogPosition, digest: &Digest) -> Option<NamedBlob> {
+        self.blob_named(channel, position, digest)
     }
 
     fn request(&self, channel: ChannelId, id: MessageId) -> Option<RequestRecord> {

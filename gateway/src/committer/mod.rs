@@ -8,6 +8,7 @@
 //! signature left the process. A crash after it leaves the whole commit in the journal; the index is
 //! brought up to date by replay.
 
+mod blobs;
 pub mod command;
 pub mod ledger;
 pub mod rows;
@@ -35,6 +36,7 @@ use crate::measure::{Measures, Stopwatch, Unremembered};
 use crate::overload::Bounds;
 use crate::overload::disk::{DiskState, DiskUse};
 use crate::refusal::{Refusal, RefusalCode};
+use crate::service::blob::commitment;
 use crate::signer::{Signer, SignerError};
 use crate::store::{Frame, Index, IndexError, Journal, JournalError, Position, Table};
 use crate::suite::Suite;
@@ -99,6 +101,10 @@ pub struct Snapshot {
     pub out: BTreeMap<NodeId, LogSnapshot>,
     /// Logs from peers.
     pub inbound: BTreeMap<NodeId, LogSnapshot>,
+    /// Blobs that became whole, counted by the entries that name them.
+    pub blob_events: u64,
+    /// Changes whenever there may be another blob to fetch or to answer.
+    pub blob_changes: u64,
     /// The last durable journal position.
     pub position: Position,
     /// What the disk has room for.
@@ -367,6 +373,13 @@ impl Core {
                 let outcome = self.room_for(DiskUse::Take).and_then(|()| self.put_licence(&payload));
                 self.answer(reply, outcome);
             }
+            Command::BlobStored { blob, uploaded, reply } => {
+                let outcome = match self.room_for(DiskUse::Finish) {
+                    Ok(()) => Ok(self.blob_stored(&blob, uploaded, now)?),
+                    Err(refusal) => Err(refusal),
+                };
+                self.answer(reply, outcome);
+            }
             Command::Acknowledge { consumer, from, next, reply } => {
                 let outcome = self.room_for(DiskUse::Finish).and_then(|()| name_fits(&consumer));
                 if outcome.is_ok() {
@@ -504,6 +517,11 @@ impl Core {
         self.touched.insert(to);
         // Before contact nothing is sequenced; after it, nothing overtakes what waited.
         if !self.ledger.may_append(to) || self.ledger.has_staged(to) {
+            // What may not be named is refused now; what goes into the log at once is judged there.
+            if let Err(refusal) = self.attachments(draft.kind, to, &draft.payload) {
+                return Ok(Err(refusal));
+            }
+            let out = &self.ledger.out[&to];
             let (bytes, more) = (out.staged_bytes, draft.payload.len());
             let total: usize = self.ledger.out.values().map(|out| out.staged_bytes).sum();
             let full = out.staged.len() >= STAGED_DRAFTS_MAX
@@ -536,6 +554,10 @@ impl Core {
             Ok(payload) => payload,
             Err(refusal) => return Ok(Err(refusal)),
         };
+        let blobs = match self.attachments(draft.kind, to, &draft.payload) {
+            Ok(blobs) => blobs,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         self.pin(&mut draft, channel, &payload, now);
         let inbound = &self.ledger.inbound[&to];
         let seen = LogPosition { epoch: inbound.log.epoch, index: inbound.machine.frontier.size() };
@@ -556,7 +578,7 @@ impl Core {
             expires: draft.expires,
             body_digest: body_digest(self.suite, &body),
             body_length: body.len() as u32,
-            blobs: Vec::new(),
+            blobs: blobs.iter().map(|blob| commitment(self.suite, &salt, &blob.digest)).collect(),
         };
         let fact = match self.authorise(&header, draft.kind, position, &payload, seconds(now)) {
             Ok(fact) => fact,
@@ -960,8 +982,10 @@ impl Core {
                 }
             }
         }
-        shown.position = self.ports.journal.end();
-        (shown.disk, shown.disk_room) = self.disk;
+        snapshot.blob_events = self.ledger.blob_events;
+        snapshot.blob_changes += u64::from(std::mem::take(&mut self.ledger.blob_changed));
+        snapshot.position = self.ports.journal.end();
+        (snapshot.disk, snapshot.disk_room) = self.disk;
         drop(shown);
         self.progress.send_modify(|count| *count += 1);
         grown

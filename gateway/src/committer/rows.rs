@@ -7,7 +7,7 @@ use crate::store::Locator;
 use crate::store::index::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// Raised when rows change their meaning.
-pub const INDEX_VERSION: u32 = 4;
+pub const INDEX_VERSION: u32 = 5;
 
 /// Table Meta: the version of the rows, u32 big endian.
 pub const VERSION: &[u8] = b"rows-version";
@@ -205,6 +205,91 @@ pub fn letter_draft(to: NodeId, id: MessageId) -> Vec<u8> {
 /// Table Letter: the own entry that follows up the own message `id`.
 pub fn letter_follow(to: NodeId, id: MessageId) -> Vec<u8> {
     [b"f", to.as_bytes(), &id.0].concat()
+}
+
+/// Table Blob: prefix of the blobs that are whole here.
+pub const BLOBS: &[u8] = b"s";
+
+/// Table Blob: a blob that is whole here.
+pub fn blob(digest: &Digest) -> Vec<u8> {
+    [BLOBS, &digest.to_wire()].concat()
+}
+
+/// Table Blob: an own entry that names a blob: whoever it went to may have the blob.
+pub fn blob_name_out(digest: &Digest, to: NodeId, position: LogPosition) -> Vec<u8> {
+    placed(blob_names_out_to(digest, to), position)
+}
+
+/// Prefix of [`blob_name_out`] of all entries that name the blob.
+pub fn blob_names_out(digest: &Digest) -> Vec<u8> {
+    [b"o".as_slice(), &digest.to_wire()].concat()
+}
+
+/// Prefix of [`blob_name_out`] of entries to one node.
+pub fn blob_names_out_to(digest: &Digest, to: NodeId) -> Vec<u8> {
+    [blob_names_out(digest), to.as_str().as_bytes().to_vec()].concat()
+}
+
+/// Table Blob: a permitted entry of a partner that names a blob.
+pub fn blob_name_in(digest: &Digest, from: NodeId, position: LogPosition) -> Vec<u8> {
+    placed(blob_names_in_of(digest, from), position)
+}
+
+/// Prefix of [`blob_name_in`] of all entries that name the blob.
+pub fn blob_names_in(digest: &Digest) -> Vec<u8> {
+    [b"i".as_slice(), &digest.to_wire()].concat()
+}
+
+/// Prefix of [`blob_name_in`] of entries of one node.
+pub fn blob_names_in_of(digest: &Digest, from: NodeId) -> Vec<u8> {
+    [blob_names_in(digest), from.as_str().as_bytes().to_vec()].concat()
+}
+
+fn placed(mut key: Vec<u8>, position: LogPosition) -> Vec<u8> {
+    key.extend_from_slice(&position.epoch.to_be_bytes());
+    key.extend_from_slice(&position.index.to_be_bytes());
+    key
+}
+
+/// The partner and the place in a key of [`blob_name_in`] or [`blob_name_out`].
+pub fn blob_name_place(key: &[u8]) -> Option<(NodeId, LogPosition)> {
+    let rest = key.get(1 + Digest::BYTES..)?;
+    let (node, rest) = rest.split_first_chunk::<6>()?;
+    let (epoch, rest) = rest.split_first_chunk::<4>()?;
+    let index = u64::from_be_bytes(rest.try_into().ok()?);
+    let node = std::str::from_utf8(node).ok()?.parse().ok()?;
+    Some((node, LogPosition { epoch: u32::from_be_bytes(*epoch), index }))
+}
+
+/// Table Blob: a blob that is to be fetched, or whose receipt is still to come. The value is its
+/// length, u64 big endian.
+pub fn blob_want(from: NodeId, position: LogPosition, digest: &Digest) -> Vec<u8> {
+    let mut key = placed(blob_wants(from), position);
+    key.extend_from_slice(&digest.to_wire());
+    key
+}
+
+/// Prefix of [`blob_want`] of one partner, in the order of its log.
+pub fn blob_wants(from: NodeId) -> Vec<u8> {
+    [b"w", from.as_str().as_bytes()].concat()
+}
+
+/// The blob in a key of [`blob_want`] or [`blob`].
+pub fn blob_digest(key: &[u8]) -> Option<Digest> {
+    key.last_chunk::<{ Digest::BYTES }>().and_then(|wire| Digest::from_wire(wire).ok())
+}
+
+/// Table Blob: prefix of the events.
+pub const BLOB_EVENTS: &[u8] = b"e";
+
+/// Table Blob: the event of that serial.
+pub fn blob_event(serial: u64) -> Vec<u8> {
+    [BLOB_EVENTS, &serial.to_be_bytes()].concat()
+}
+
+/// The serial in a key of [`blob_event`].
+pub fn blob_event_serial(key: &[u8]) -> Option<u64> {
+    key.last_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes))
 }
 
 /// Table Meta: a signing certificate, by its hash.

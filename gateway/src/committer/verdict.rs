@@ -9,8 +9,10 @@ use crate::clock::random_16;
 use crate::document::signature_holds;
 use crate::entry::{Header, payload};
 use crate::id::{ChannelId, Digest, Kind, LogPosition, MessageId, NodeId};
+use crate::limits::BODY_SALT_BYTES;
 use crate::refusal::{Refusal, RefusalCode};
 use crate::service::agreement::in_force;
+use crate::service::blob::committed;
 use crate::service::case::{CaseEvent, CaseFact};
 use crate::service::payload::Payload;
 use crate::suite::sha256;
@@ -158,6 +160,9 @@ impl Core {
             return Err(Refusal::new(code, format!("first={}", row.index)));
         }
         let payload = wire::payload::decode(kind, &payload_bytes)?;
+        let blobs = wire::attachments::decode(kind, &payload_bytes)?;
+        let salt = entry.raw.body.as_ref().and_then(|body| body.get(..BODY_SALT_BYTES)).unwrap_or_default();
+        committed(self.suite, &header.blobs, salt, &blobs)?;
         self.check_document(channel.from, &payload)?;
         if lost {
             self.ledger.set_horizon(Some((channel.from, position)));

@@ -4,14 +4,18 @@
 //! delivers its log and cosigns the other's. The newest link to a peer fences older ones. The session
 //! decides nothing about logs: it verifies what arrives, asks the committer, and answers.
 
+pub(crate) mod bulk;
 mod deliver;
 mod intake;
 mod open;
 mod session;
 
+pub use bulk::run_bulk;
 pub use session::run;
 
 use crate::archive::Archive;
+use crate::blobs::Blobs;
+use crate::blobs::fetch::FetchOrder;
 use crate::channel::circuit::{Circuit, Decision, Event};
 use crate::clock::{Clock, Randomness};
 use crate::committer::{CommitterHandle, Snapshot};
@@ -27,7 +31,7 @@ use arc_swap::ArcSwap;
 use certs::{Purpose, TrustStore};
 use proto::exchange::v1 as wire;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 /// Protocol versions that this release speaks.
@@ -44,6 +48,8 @@ struct LiveLink {
     name: [u8; LINK_NAME_BYTES],
     fence: watch::Sender<Option<RefusalCode>>,
     reconcile: mpsc::Sender<ReconcileAsk>,
+    dialled: bool,
+    outgoing: mpsc::Sender<wire::Frame>,
 }
 
 /// Until when a signing certificate is good, and the trust store that says so.
@@ -78,6 +84,10 @@ pub struct Links {
     /// What is told about links and batches.
     pub measures: Arc<Measures>,
     live: Mutex<HashMap<NodeId, LiveLink>>,
+    bulk: Mutex<HashMap<NodeId, bulk::LiveBulk>>,
+    /// Counts the times that a bulk link to dial was asked for.
+    bulk_wanted: Mutex<HashMap<NodeId, watch::Sender<u64>>>,
+    blobs: OnceLock<Arc<Blobs>>,
     changed: watch::Sender<u64>,
     /// Verdicts on signing certificates, each with the trust store that gave it. The store is held, so
     /// that no other can take its address.
@@ -138,6 +148,9 @@ impl Links {
             randomness: parts.randomness,
             measures: parts.measures,
             live: Mutex::default(),
+            bulk: Mutex::default(),
+            bulk_wanted: Mutex::default(),
+            blobs: OnceLock::new(),
             changed: watch::Sender::new(0),
             verified: Mutex::default(),
             quotas: Mutex::new(Quotas::new(parts.peer_rate, usize::MAX)),
@@ -209,6 +222,57 @@ impl Links {
         for link in self.live.lock().expect("no holder of the links panics").values() {
             let _ = link.fence.send(Some(code));
         }
+        for link in self.bulk.lock().expect("no holder of the links panics").values() {
+            link.close(code);
+        }
+    }
+
+    /// Gives the node its blobs; without them it neither fetches nor serves any.
+    pub fn have_blobs(&self, blobs: Arc<Blobs>) {
+        // Given twice, the first stays: links may be using it.
+        let _ = self.blobs.set(blobs);
+    }
+
+    fn blobs(&self) -> Option<Arc<Blobs>> {
+        self.blobs.get().cloned()
+    }
+
+    /// Whether a bulk link to the peer stands.
+    pub fn is_bulk_live(&self, peer: NodeId) -> bool {
+        self.bulk.lock().expect("no holder of the links panics").contains_key(&peer)
+    }
+
+    /// Changes when a bulk link to the peer should be dialled.
+    pub fn bulk_wanted(&self, peer: NodeId) -> watch::Receiver<u64> {
+        let mut wanted = self.bulk_wanted.lock().expect("no holder of the links panics");
+        wanted.entry(peer).or_insert_with(|| watch::Sender::new(0)).subscribe()
+    }
+
+    fn dial_bulk(&self, peer: NodeId) {
+        let mut wanted = self.bulk_wanted.lock().expect("no holder of the links panics");
+        wanted.entry(peer).or_insert_with(|| watch::Sender::new(0)).send_modify(|count| *count += 1);
+    }
+
+    /// Sees to it that a bulk link comes: whoever dialled the link for channels can dial.
+    pub(crate) fn want_bulk(&self, peer: NodeId) {
+        let asked = {
+            let live = self.live.lock().expect("no holder of the links panics");
+            live.get(&peer).map(|link| (link.dialled, link.outgoing.clone()))
+        };
+        match asked {
+            Some((true, _)) => self.dial_bulk(peer),
+            Some((false, outgoing)) => {
+                // A full queue is no harm: it is asked for again.
+                let _ = outgoing.try_send(frame(wire::frame::Kind::BulkWanted(wire::BulkWanted {})));
+            }
+            None => {}
+        }
+    }
+
+    /// Hands a fetch to the bulk link of a peer; says whether there is one that takes it.
+    pub(crate) fn order_fetch(&self, peer: NodeId, order: FetchOrder) -> bool {
+        let bulk = self.bulk.lock().expect("no holder of the links panics");
+        bulk.get(&peer).is_some_and(|link| link.order(order))
     }
 
     /// Asks a connected peer for its totals.
@@ -236,6 +300,8 @@ impl Links {
         peer: NodeId,
         name: [u8; LINK_NAME_BYTES],
         reconcile: mpsc::Sender<ReconcileAsk>,
+        dialled: bool,
+        outgoing: mpsc::Sender<wire::Frame>,
     ) -> Result<(Registered, watch::Receiver<Option<RefusalCode>>), Refusal> {
         let mut live = self.live.lock().expect("no holder of the links panics");
         if let Some(older) = live.get(&peer) {
@@ -245,7 +311,7 @@ impl Links {
             let _ = older.fence.send(Some(RefusalCode::Fenced));
         }
         let (fence, fenced) = watch::channel(None);
-        live.insert(peer, LiveLink { name, fence, reconcile });
+        live.insert(peer, LiveLink { name, fence, reconcile, dialled, outgoing });
         let dials = self.circuits.lock().expect("no holder of the circuits panics").contains_key(&peer);
         if dials {
             self.circuit(peer, Event::Linked);

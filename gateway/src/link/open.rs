@@ -42,6 +42,7 @@ pub(super) fn state(links: &Links, peer: NodeId, name: [u8; LINK_NAME_BYTES]) ->
             .iter()
             .map(|older| wire::SigningChain { certificate: chain(older) })
             .collect(),
+        purpose: String::new(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::intake::Intake;
 use super::open::{Heard, hear, state, verify_cosignature, verify_cosigned};
-use super::{LINK_NAME_BYTES, Links, ReconcileAsk, deliver, frame};
+use super::{LINK_NAME_BYTES, Links, ReconcileAsk, bulk, deliver, frame};
 use crate::channel::batch::{KnownKey, UncheckedBatch, VerifiedBatch, note_refusal};
 use crate::clock::random_16;
 use crate::committer::{Command, ContactOutcome, PeerStatement};
@@ -37,16 +37,18 @@ enum Pending {
 pub async fn run(links: Arc<Links>, mut stream: PeerStream) -> Result<(), Refusal> {
     let peer = stream.peer;
     let outgoing = stream.outgoing.clone();
-    let outcome = converse(&links, &mut stream).await;
-    links
-        .measures
-        .link_ends
-        .count(Some(outcome.as_ref().err().map_or(RefusalCode::LinkBroken, |refusal| refusal.code)));
-    if outcome.is_ok() {
-        tracing::info!(%peer, dialled = stream.dialled, outcome = "closed", code = %RefusalCode::LinkBroken,
-            "link ended: the stream ended without a word");
-    }
+    let outcome = match converse(&links, &mut stream).await {
+        Ok(Over::Channels) => {
+            links.measures.link_ends.count(Some(RefusalCode::LinkBroken));
+            tracing::info!(%peer, dialled = stream.dialled, outcome = "closed",
+                code = %RefusalCode::LinkBroken, "link ended: the stream ended without a word");
+            Ok(())
+        }
+        Ok(Over::Bulk) => Ok(()),
+        Err(refusal) => Err(refusal),
+    };
     if let Err(refusal) = &outcome {
+        links.measures.link_ends.count(Some(refusal.code));
         let close = wire::Close { code: refusal.code.code().into(), message: refusal.message(false) };
         let _ = outgoing.try_send(frame(Frame::Close(close)));
         tracing::info!(%peer, dialled = stream.dialled, outcome = "closed", code = %refusal.code,
@@ -55,22 +57,42 @@ pub async fn run(links: Arc<Links>, mut stream: PeerStream) -> Result<(), Refusa
     outcome
 }
 
-async fn converse(links: &Arc<Links>, stream: &mut PeerStream) -> Result<(), Refusal> {
+/// Which stream ended without a word of the peer's.
+enum Over {
+    /// One for channels: it broke.
+    Channels,
+    /// One for blobs, which its dialler closes when nothing is left to transfer.
+    Bulk,
+}
+
+async fn converse(links: &Arc<Links>, stream: &mut PeerStream) -> Result<Over, Refusal> {
     let peer = stream.peer;
     stream.standing.check()?;
     if !links.snapshot.read().expect("no holder of the snapshot panics").out.contains_key(&peer) {
         return Err(Refusal::new(RefusalCode::PeerUnknown, format!("node={peer}")));
     }
-    let heard = exchange_opens(links, stream).await?;
+    let heard = match exchange_opens(links, stream).await? {
+        Opened::Channels(heard) => *heard,
+        Opened::Bulk(open) => {
+            return bulk::accepted(links, stream, &open).await.map(|()| Over::Bulk);
+        }
+    };
     let (reconcile_sender, reconcile_asks) = mpsc::channel(4);
-    let (_registered, fenced) = links.register(peer, heard.name, reconcile_sender)?;
+    let (dialled, outgoing) = (stream.dialled, stream.outgoing.clone());
+    let (_registered, fenced) = links.register(peer, heard.name, reconcile_sender, dialled, outgoing)?;
     links.measures.links_opened.fetch_add(1, Ordering::Relaxed);
-    tracing::info!(%peer, dialled = stream.dialled, outcome = "open", "link open");
-    Session::new(links, stream, heard).run(stream, fenced, reconcile_asks).await
+    tracing::info!(%peer, dialled, outcome = "open", "link open");
+    Session::new(links, stream, heard).run(stream, fenced, reconcile_asks).await.map(|()| Over::Channels)
+}
+
+/// What a link is for.
+enum Opened {
+    Channels(Box<Heard>),
+    Bulk(Box<wire::Open>),
 }
 
 /// The dialler speaks first and names the link; the acceptor answers with the same name.
-async fn exchange_opens(links: &Arc<Links>, stream: &mut PeerStream) -> Result<Heard, Refusal> {
+async fn exchange_opens(links: &Arc<Links>, stream: &mut PeerStream) -> Result<Opened, Refusal> {
     let peer = stream.peer;
     let gone = || Refusal::new(RefusalCode::OpenMissing, format!("node={peer}"));
     let mut own_name = [0; LINK_NAME_BYTES];
@@ -88,6 +110,12 @@ async fn exchange_opens(links: &Arc<Links>, stream: &mut PeerStream) -> Result<H
         Some(Frame::Close(close)) => return Err(closed_by_peer(&close)),
         _ => return Err(Refusal::new(RefusalCode::FrameUnexpected, "the first frame is not Open")),
     };
+    if !stream.dialled && open.purpose == bulk::PURPOSE {
+        return Ok(Opened::Bulk(Box::new(open)));
+    }
+    if !open.purpose.is_empty() {
+        return Err(Refusal::new(RefusalCode::FrameUnexpected, "a link for another purpose"));
+    }
     let heard = hear(links, peer, open).await?;
     if stream.dialled {
         if heard.name != own_name {
@@ -97,10 +125,10 @@ async fn exchange_opens(links: &Arc<Links>, stream: &mut PeerStream) -> Result<H
         let open = frame(Frame::Open(state(links, peer, heard.name)));
         stream.outgoing.send(open).await.map_err(|_| gone())?;
     }
-    Ok(heard)
+    Ok(Opened::Channels(Box::new(heard)))
 }
 
-fn closed_by_peer(close: &wire::Close) -> Refusal {
+pub(super) fn closed_by_peer(close: &wire::Close) -> Refusal {
     let code = RefusalCode::with_code(&close.code).unwrap_or(RefusalCode::LinkBroken);
     Refusal::new(code, format!("closed by the peer: {}", close.code))
 }
@@ -270,6 +298,18 @@ impl Session {
                 }
                 Ok(())
             }
+            Some(Frame::BulkWanted(_)) => {
+                self.links.dial_bulk(self.peer);
+                Ok(())
+            }
+            Some(
+                Frame::BlobAsk(_)
+                | Frame::BlobHead(_)
+                | Frame::BlobChunk(_)
+                | Frame::BlobCredit(_)
+                | Frame::BlobStop(_)
+                | Frame::BlobEnd(_),
+            ) => Err(Refusal::new(RefusalCode::FrameUnexpected, "blobs go over a bulk link")),
             Some(Frame::Close(close)) => Err(closed_by_peer(&close)),
             Some(Frame::Open(_)) => Err(Refusal::new(RefusalCode::FrameUnexpected, "a second Open")),
             // A later version's frame: its sender learns from our version range not to send it.
@@ -395,7 +435,10 @@ impl Session {
 }
 
 /// Resolves when the link has to end: another takes its place, or the peer's certificate lost its standing.
-async fn guard(standing: Arc<dyn Standing>, mut fenced: watch::Receiver<Option<RefusalCode>>) -> Refusal {
+pub(super) async fn guard(
+    standing: Arc<dyn Standing>,
+    mut fenced: watch::Receiver<Option<RefusalCode>>,
+) -> Refusal {
     let mut trust_poll = tokio::time::interval(Duration::from_millis(TRUST_POLL_MILLIS));
     loop {
         tokio::select! {

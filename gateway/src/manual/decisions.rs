@@ -63,9 +63,50 @@
 //! *Choice.* The dialler names the link: its clock in ms, then 16 random bytes; the acceptor echoes the
 //! name. Both sides compare names as bytes and keep the greatest. No state has to survive for it, and
 //! both reach the same answer without asking. A dialler whose clock was set back is fenced by its own
-//! older link until that one is found dead.
-//! *What would change our mind.* Clocks that jump often: then a counter in the journal. Several links
-//! at once for bulk data: then a purpose beside the name.
+//! older link until that one is found dead. Open states a purpose, and only links of one purpose fence
+//! each other: the one for channels, and the bulk link ([`crate::link::run_bulk`]) for blobs.
+//! *What would change our mind.* Clocks that jump often: then a counter in the journal.
+//!
+//! # A blob is named by the list of its chunks' hashes
+//!
+//! *Context.* A receiver must verify each 64 KiB as it comes and go on in mid-file after a kill; a plain
+//! SHA-256 of the file says nothing before its last byte.
+//! *Choice.* The digest is the hash of the length and of the list of chunk hashes: 1 MiB at most, sent
+//! once, verified as a whole, and then any chunk stands alone ([`crate::chunks`]). A tree with a proof for
+//! each chunk would save that MiB and cost a path with each chunk. Nothing is remembered about how far a
+//! fetch came: what is on the disk is hashed again, which also finds what a power cut or a rotten disk
+//! took, at the speed of the disk.
+//! *What would change our mind.* Files of TiB: then a tree.
+//!
+//! # What an entry says of its blobs stands in one field number of every payload
+//!
+//! *Context.* Any kind may have files. A list in each message would be twenty copies of one thing, and
+//! the committer would have to read every message to commit to it in the header.
+//! *Choice.* Field 1000, read by a message of its own ([`crate::wire::attachments`]); protobuf skips what
+//! it does not know. The node appends it to the submitter's payload, so the same files are part of what
+//! makes a submission the same, and drafts that wait need nothing new. The commitment uses the body's own
+//! salt: erased with it, no file can be guessed from a header.
+//! *What would change our mind.* A file that must be disclosed without the body that names it: then a
+//! salt for each.
+//!
+//! # A blob that is here is not fetched again, whoever names it
+//!
+//! *Context.* Two partners may send the same file. Stored once, it need not travel twice; but then a
+//! partner who merely knows a digest could name it and hear by the receipt that this node has the file.
+//! *Choice.* It is not fetched again. Who has the digest has had the file or its list; what a partner
+//! learns is that the other has it too, never a byte of it. Own submitters are held to more
+//! ([`crate::service::blob::may_name`]): they name what was uploaded here or goes back to its sender.
+//! *What would change our mind.* Files whose mere presence is a secret between partners: then fetching
+//! for proof, without storing.
+//!
+//! # Completion of a file is an event of the node, not of a channel
+//!
+//! *Context.* An entry appears to a business system at once; its file may take an hour. A channel's order
+//! must not wait for it, and a consumer needs one durable cursor.
+//! *Choice.* Events have a count of their own in the index, made by the facts that cause them, so a
+//! rebuild makes the same ones; in an inbox they come from the node itself, with that count as index. An
+//! event never comes before its entry. Consumers that read only `from` partners miss nothing they had.
+//! *What would change our mind.* A second kind of local event that needs an order with this one.
 //!
 //! # The index carries a marker of the machine's boot
 //!

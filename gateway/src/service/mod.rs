@@ -6,6 +6,7 @@
 //! together into one decision for one entry.
 
 pub mod agreement;
+pub mod blob;
 pub mod case;
 pub mod date;
 pub mod identity;

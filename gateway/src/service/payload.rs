@@ -3,6 +3,7 @@
 //! caller, before `authorize`.
 
 use super::agreement::Agreement;
+use super::blob::BlobReceived;
 use super::case::CaseEvent;
 use super::licence::{Licence, LicenceAttest, LicenceQuery};
 use super::person::{Person, Personal};
@@ -97,6 +98,8 @@ pub enum Payload {
     Cancellation(CancellationNotice),
     /// `key.announce`: a chain, DER, leaf first.
     KeyAnnounce(Vec<Vec<u8>>),
+    /// `blob.received`.
+    BlobReceived(BlobReceived),
     /// `epoch.close` and `epoch.open`: read by the channel's own machine.
     Epoch(Vec<u8>),
     /// `standard.publish`.
@@ -127,6 +130,7 @@ impl Payload {
             Self::Refusal(_) => kind == Kind::Refusal,
             Self::Cancellation(_) => kind == Kind::Cancellation,
             Self::KeyAnnounce(_) => kind == Kind::KeyAnnounce,
+            Self::BlobReceived(_) => kind == Kind::BlobReceived,
             Self::Epoch(_) => matches!(kind, Kind::EpochClose | Kind::EpochOpen),
             Self::Standard(_) => kind == Kind::StandardPublish,
             Self::Agreement(_) => kind == Kind::AgreementSign,

@@ -51,11 +51,13 @@ pub enum Table {
     Run = 14,
     /// Dead letters.
     Letter = 15,
+    /// Blobs: which are here, who names them, which are wanted, which became whole.
+    Blob = 16,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Channel,
         Self::Batch,
         Self::Message,
@@ -71,6 +73,7 @@ impl Table {
         Self::Case,
         Self::Run,
         Self::Letter,
+        Self::Blob,
     ];
 
     /// The stored number, 1..=255; zero is the index's own.

@@ -4,7 +4,7 @@
 //! [`Durable`] value once the disk has it; [`Index`] holds what is looked up and remembers which
 //! journal position it reflects. [`journal`] implements the first over segment files, [`sled`] the
 //! second, and [`memory`] both over a disk that fails on command, for the simulator. The committer
-//! owns the one writer; readers are shared between threads.
+//! owns the one writer; readers are shared between threads. [`blobs`] holds files beside the two.
 //!
 //! Nothing here knows the domain: meta, bodies, keys and values are opaque bytes. Calls block; they
 //! belong on the committer's thread or a blocking pool.
@@ -16,6 +16,7 @@
 //! backup, and a person decides. Stopping order: the journal needs nothing, the index is
 //! [settled](Index::settle).
 
+pub mod blobs;
 pub mod index;
 pub mod journal;
 pub mod memory;

@@ -6,7 +6,7 @@ use super::tls::{Clock, TrustHandle};
 use super::{CONNECTION_WINDOW_BYTES, FRAMES_QUEUED_MAX, KEEPALIVE_SECONDS, STREAM_WINDOW_BYTES};
 use crate::channel::circuit::{Decision, Event};
 use crate::id::NodeId;
-use crate::limits::{FRAME_BYTES_MAX, HANDSHAKE_MILLIS_MAX, REDIAL_MILLIS_MIN};
+use crate::limits::{FRAME_BYTES_MAX, HANDSHAKE_MILLIS_MAX, REDIAL_MILLIS_MAX, REDIAL_MILLIS_MIN};
 use crate::link::{self, Links};
 use crate::measure::{Measures, Side};
 use crate::peer::PeerStream;
@@ -40,7 +40,7 @@ pub struct Dial {
 }
 
 /// Dials whenever no link to the peer stands and its circuit says so, until the task is dropped.
-pub async fn keep_dialling(links: Arc<Links>, dial: Dial) {
+pub async fn keep_dialling(links: Arc<Links>, dial: Arc<Dial>) {
     let peer = dial.peer;
     let mut changes = links.changes();
     // When both sides may dial, the lower node goes first: the other finds a link standing.
@@ -72,6 +72,34 @@ pub async fn keep_dialling(links: Arc<Links>, dial: Dial) {
                 }
             }
         }
+    }
+}
+
+/// Dials a bulk link whenever one is asked for and none stands, until the task is dropped.
+pub async fn keep_bulk(links: Arc<Links>, dial: Arc<Dial>) {
+    let mut wanted = links.bulk_wanted(dial.peer);
+    let mut pause = REDIAL_MILLIS_MIN;
+    while wanted.changed().await.is_ok() {
+        if links.is_bulk_live(dial.peer) {
+            continue;
+        }
+        match connect(&dial, &links.measures).await {
+            Ok((connection, stream)) => {
+                let ended = link::run_bulk(Arc::clone(&links), stream).await;
+                drop(connection);
+                if ended.is_ok() {
+                    pause = REDIAL_MILLIS_MIN;
+                    continue;
+                }
+            }
+            Err(refusal) => tracing::info!(peer = %dial.peer, address = dial.address, code = %refusal.code,
+                detail = refusal.detail, "peer not reached for a bulk link"),
+        }
+        let mut jitter = [0; 2];
+        links.randomness.fill(&mut jitter);
+        let jittered = pause / 2 + u64::from(u16::from_be_bytes(jitter)) % pause;
+        tokio::time::sleep(Duration::from_millis(jittered)).await;
+        pause = (pause * 2).min(REDIAL_MILLIS_MAX);
     }
 }
 

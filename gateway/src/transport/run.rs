@@ -1,7 +1,7 @@
 //! Connects a gateway to its partners: the listener, one dialling task per peer with an address, and
 //! the watch over certificate files, which swaps trust and TLS configuration while everything runs.
 
-use super::client::{Dial, keep_dialling};
+use super::client::{Dial, keep_bulk, keep_dialling};
 use super::server;
 use super::tls::{Clock, TlsError, TrustHandle, client_config, server_config};
 use crate::gateway::Gateway;
@@ -118,6 +118,8 @@ pub fn connect(gateway: &Gateway, settings: Settings) -> Result<Connected, Conne
         let config = Arc::new(ArcSwap::from_pointee(config));
         clients.insert(division, Arc::clone(&config));
         let dial = Dial { peer: peer.node, address, config, trust: trust.clone(), clock: clock.clone() };
+        let dial = Arc::new(dial);
+        tasks.spawn(keep_bulk(Arc::clone(&links), Arc::clone(&dial)));
         tasks.spawn(keep_dialling(Arc::clone(&links), dial));
     }
     let watch = Watch {

@@ -9,6 +9,7 @@ use super::document::{self, Document};
 use crate::id::{Digest, Kind};
 use crate::limits::{BODY_BYTES_MAX, CASE_FACT_BYTES_MAX, CHAIN_CERTIFICATES_MAX, MATERIALS_MAX};
 use crate::refusal::{Refusal, RefusalCode};
+use crate::service::blob::BlobReceived;
 use crate::service::case::{Act, Application, CaseEvent, ResultLicence, SupplementItem, Written};
 use crate::service::date::Date;
 use crate::service::licence::{Licence, LicenceAttest, LicenceAttestation, LicenceQuery, LicenceState};
@@ -94,6 +95,14 @@ pub fn decode(kind: Kind, bytes: &[u8]) -> Result<Payload, Refusal> {
                 return Err(malformed("certificate"));
             }
             Payload::KeyAnnounce(chain.iter().map(|one| one.to_vec()).collect())
+        }
+        Kind::BlobReceived => {
+            let said: pb::BlobReceived = message(bytes)?;
+            Payload::BlobReceived(BlobReceived {
+                digest: digest("digest", &said.digest)?.ok_or_else(|| malformed("digest"))?,
+                length: said.length,
+                entry_index: said.entry_index,
+            })
         }
         Kind::EpochClose | Kind::EpochOpen => Payload::Epoch(bytes.to_vec()),
         Kind::StandardPublish => Payload::Standard(signed(&message::<pb::Document>(bytes)?.envelope)?),
@@ -240,6 +249,7 @@ pub fn decode_event(act: Act, bytes: &[u8]) -> Result<CaseEvent, Refusal> {
         Kind::Refusal
         | Kind::Cancellation
         | Kind::KeyAnnounce
+        | Kind::BlobReceived
         | Kind::EpochClose
         | Kind::EpochOpen
         | Kind::StandardPublish
@@ -385,6 +395,7 @@ pub fn strip_personal(kind: Kind, bytes: &[u8]) -> Vec<u8> {
         Kind::Refusal => clear(bytes, |_: &mut pb::Refusal| ()),
         Kind::Cancellation => clear(bytes, |_: &mut pb::Cancellation| ()),
         Kind::KeyAnnounce => clear(bytes, |_: &mut pb::KeyAnnounce| ()),
+        Kind::BlobReceived => clear(bytes, |_: &mut pb::BlobReceived| ()),
         Kind::StandardPublish | Kind::AgreementSign => clear(bytes, |_: &mut pb::Document| ()),
         Kind::EpochClose | Kind::EpochOpen => bytes.to_vec(),
         Kind::CaseSignFor => clear(bytes, |_: &mut pb::CaseSignFor| ()),
@@ -424,6 +435,16 @@ pub fn encode_refusal(refusal: &Refusal, refused_index: u64) -> Vec<u8> {
         message_zh: cut(refusal.message(true)),
         message_en: cut(refusal.message(false)),
         refused_index,
+    }
+    .encode_to_vec()
+}
+
+/// The payload of a `blob.received`.
+pub fn encode_blob_received(received: &BlobReceived) -> Vec<u8> {
+    pb::BlobReceived {
+        digest: bytes::Bytes::copy_from_slice(&received.digest.to_wire()),
+        length: received.length,
+        entry_index: received.entry_index,
     }
     .encode_to_vec()
 }

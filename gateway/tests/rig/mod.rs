@@ -959,6 +959,7 @@ impl RawLink {
             batches_in_flight_max: 8,
             batch_bytes_max: 1 << 20,
             older_signing_chains: Vec::new(),
+            purpose: String::new(),
         };
         link.send(wire::frame::Kind::Open(open)).await;
         assert!(matches!(link.next().await, Some(wire::frame::Kind::Open(_))));

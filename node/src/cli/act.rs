@@ -10,6 +10,7 @@ use prost::Message as _;
 use proto::exchange::v1;
 use proto::local::v1::{CaseView, SubmitRequest};
 
+use super::blob::Files;
 use super::case::{Submitted, find, own_node, wait_for_receipt};
 use super::case_file::{INPUT_BYTES_MAX, LicenceFile, MaterialFile, instant, materials, parse_json};
 use super::check::now_ms;
@@ -36,6 +37,9 @@ pub struct ActArgs {
     /// Idempotency key: the same key and act give the first answer again. 幂等键
     #[arg(long)]
     pub key: Option<String>,
+    /// Files.
+    #[command(flatten)]
+    pub files: Files,
     /// How long to wait.
     #[command(flatten)]
     pub wait: Wait,
@@ -340,6 +344,7 @@ pub async fn act(console: Console, mut clients: Clients, mut args: ActArgs) -> R
         case_id: args.case.to_string(),
         in_reply_to: answered.map(|step| step.message_id.clone()).unwrap_or_default(),
         payload: payload.into(),
+        blobs: args.files.named(),
         ..SubmitRequest::default()
     };
     let reply = clients.business.submit(request).await.map_err(|error| from_status(&error))?.into_inner();

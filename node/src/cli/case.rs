@@ -16,6 +16,7 @@ use proto::local::v1::{
 };
 use serde_json::{Value, json};
 
+use super::blob::Files;
 use super::case_file::{CaseFile, INPUT_BYTES_MAX};
 use super::check::now_ms;
 use super::document::message_id;
@@ -41,6 +42,9 @@ pub struct SubmitArgs {
     /// Idempotency key: the same key and case give the first answer again. 幂等键
     #[arg(long)]
     pub key: Option<String>,
+    /// Files.
+    #[command(flatten)]
+    pub files: Files,
     /// How long to wait.
     #[command(flatten)]
     pub wait: Wait,
@@ -95,6 +99,7 @@ pub async fn submit(console: Console, mut clients: Clients, args: SubmitArgs) ->
             case_id: case_id.to_string(),
             idempotency_key: args.key.clone().unwrap_or_default(),
             payload: case.to_payload(&case_id, now)?.encode_to_vec().into(),
+            blobs: args.files.named(),
             ..SubmitRequest::default()
         };
         let reply = match clients.business.submit(request).await {

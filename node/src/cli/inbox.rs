@@ -67,6 +67,19 @@ pub(crate) async fn acknowledge(
 
 fn print(console: Console, entry: &InboxEntry) -> Result<(), Failure> {
     let id = |bytes: &[u8]| message_id(bytes).map(|id| id.to_string()).unwrap_or_default();
+    let blobs: Vec<_> = entry
+        .blobs
+        .iter()
+        .map(|blob| {
+            json!({
+                "digest": blob.digest,
+                "bytes": blob.length,
+                "name": blob.name,
+                "media_type": blob.media_type,
+                "stored": blob.stored,
+            })
+        })
+        .collect();
     let document = json!({
         "from": entry.from,
         "epoch": entry.epoch,
@@ -79,6 +92,7 @@ fn print(console: Console, entry: &InboxEntry) -> Result<(), Failure> {
         "created_ms": entry.created_ms,
         "erased": entry.erased,
         "payload": BASE64.encode(&entry.payload),
+        "blobs": blobs,
     });
     console.result(&document, |lang| {
         let at = UnixMillis(entry.created_ms);
@@ -88,6 +102,12 @@ fn print(console: Console, entry: &InboxEntry) -> Result<(), Failure> {
             code => format!("{}:{code}", lang.pick("拒收", "refused")),
         };
         let (from, index, case) = (&entry.from, entry.index, printable(&entry.case_id));
-        format!("{at}  {from}#{index}  {kind}  {case}  {verdict}")
+        let mut line = format!("{at}  {from}#{index}  {kind}  {case}  {verdict}");
+        for blob in &entry.blobs {
+            let here =
+                if blob.stored { lang.pick("已到齐", "whole") } else { lang.pick("未到", "on its way") };
+            line.push_str(&format!("\n  {}  {}  {here}", printable(&blob.digest), blob.length));
+        }
+        line
     })
 }

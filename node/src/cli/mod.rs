@@ -4,6 +4,7 @@
 //! Exit codes are listed at [`crate::console`].
 
 pub mod act;
+pub mod blob;
 pub mod case;
 pub mod case_file;
 pub mod channel;
@@ -68,6 +69,9 @@ pub enum Command {
     /// Licences: put into the catalogue, ask a partner. 电子证照
     #[command(subcommand)]
     Licence(LicenceCommand),
+    /// Files that go with messages. 附件
+    #[command(subcommand)]
+    Blob(BlobCommand),
     /// Standards (一事一标准). 标准
     #[command(subcommand)]
     Standard(StandardCommand),
@@ -131,6 +135,17 @@ pub enum LicenceCommand {
     Put(licence::PutArgs),
     /// Ask a partner for a licence and wait for its attestation. 查询对方证照
     Query(Box<licence::QueryArgs>),
+}
+
+/// `tongban blob …`
+#[derive(Debug, Subcommand)]
+pub enum BlobCommand {
+    /// Upload a file, to be named in a message. 上传附件
+    Put(blob::PutArgs),
+    /// Write a file of this node to a new file here. 取出附件
+    Get(blob::GetArgs),
+    /// Whether a file is here, who names it, who has received it. 查看附件
+    Show(blob::ShowArgs),
 }
 
 /// `tongban standard …`
@@ -270,6 +285,9 @@ fn dispatch(console: Console, node: &Node, command: Command) -> Result<ExitCode,
         Command::Licence(LicenceCommand::Query(args)) => {
             node.ask(|clients| licence::query(console, clients, *args))?
         }
+        Command::Blob(BlobCommand::Put(args)) => node.ask(|clients| blob::put(console, clients, args))?,
+        Command::Blob(BlobCommand::Get(args)) => node.ask(|clients| blob::get(console, clients, args))?,
+        Command::Blob(BlobCommand::Show(args)) => node.ask(|clients| blob::show(console, clients, args))?,
         Command::Standard(StandardCommand::Publish(args)) => {
             node.ask(|clients| document::publish(console, clients, "standard", args))?
         }
@@ -442,6 +460,10 @@ mod tests {
             "tongban case act KST1 rate --level 1 --stage receiving",
             "tongban licence put --file licence.json",
             "tongban licence query --to 421200 --id 1.2 --purpose 办理 --org-name a --user-name b --item-name c --item-code d --business-code e",
+            "tongban blob put scan.pdf",
+            "tongban blob get sha256:0000000000000000000000000000000000000000000000000000000000000000 --out scan.pdf",
+            "tongban blob show sha256:0000000000000000000000000000000000000000000000000000000000000000",
+            "tongban case submit --file case.json --blob sha256:0000000000000000000000000000000000000000000000000000000000000000=身份证.jpg",
             "tongban standard publish --to 421200 --file s.json",
             "tongban agreement sign --to 421200 --file a.json",
             "tongban document list",

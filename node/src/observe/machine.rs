@@ -4,10 +4,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use gateway::gateway::{INDEX_DIR, JOURNAL_DIR};
+use gateway::gateway::{BLOBS_DIR, INDEX_DIR, JOURNAL_DIR};
 
-/// Folder of the blobs below the data folder.
-const BLOBS_DIR: &str = "blobs";
 /// Bytes of a block as `stat` counts them, whatever the file system's own are.
 const STAT_BLOCK_BYTES: u64 = 512;
 

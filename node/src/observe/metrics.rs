@@ -73,6 +73,7 @@ struct Reading {
     histograms: Vec<(&'static str, &'static str, f64, HistogramReading)>,
     by_code: Vec<(&'static str, &'static str, CodeCounts)>,
     links_opened: u64,
+    blob_bytes: [(&'static str, u64); 3],
     handshakes: Vec<([(&'static str, &'static str); 2], u64)>,
     channels: Vec<Channel>,
     links: Vec<(NodeId, bool)>,
@@ -215,6 +216,12 @@ impl Reading {
             histograms,
             by_code,
             links_opened: measures.links_opened.load(std::sync::atomic::Ordering::Relaxed),
+            blob_bytes: [
+                ("fetched", &measures.blob_bytes_fetched),
+                ("served", &measures.blob_bytes_served),
+                ("uploaded", &measures.blob_bytes_uploaded),
+            ]
+            .map(|(way, bytes)| (way, bytes.load(std::sync::atomic::Ordering::Relaxed))),
             handshakes: handshakes.collect(),
             channels,
             links: links.collect(),
@@ -346,6 +353,9 @@ impl Reading {
         })?;
         page.counter("tongban_links_opened", "Links that opened", |family| {
             family.put(&NONE, self.links_opened)
+        })?;
+        page.counter("tongban_blob_bytes", "Bytes of blobs that went this way", |family| {
+            self.blob_bytes.iter().try_for_each(|(way, bytes)| family.put(&[("way", *way)], *bytes))
         })?;
         page.counter("tongban_tls_handshake_failures", "Handshakes that failed, by side and code", |family| {
             self.handshakes.iter().try_for_each(|(labels, count)| family.put(labels, *count))

@@ -16,6 +16,7 @@ use proto::local::v1 as pb;
 use proto::local::v1::business_server::Business;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::blob::{self, attached};
 use super::inbox;
 use super::letters;
 use super::submit_stream::{self, SubmitAnswersStream};
@@ -115,8 +116,8 @@ fn message_state(state: Option<MessageState>) -> pb::MessageState {
     }
 }
 
-/// A request as the committer takes it.
-pub(super) fn submission(request: pb::SubmitRequest) -> Result<Submission, Refusal> {
+/// A request as the committer takes it. One that names files reads the index for them, and blocks.
+pub(super) fn submission(gateway: &Gateway, request: pb::SubmitRequest) -> Result<Submission, Refusal> {
     let bad = |what: String| Refusal::new(RefusalCode::BadRequest, what);
     if request.idempotency_key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
         return Err(bad(format!("idempotency_key: over {IDEMPOTENCY_KEY_BYTES_MAX} bytes")));
@@ -149,7 +150,7 @@ pub(super) fn submission(request: pb::SubmitRequest) -> Result<Submission, Refus
         agreement: if request.agreement.is_empty() { None } else { Some(digest(&request.agreement)?) },
         standard: None,
         expires: (request.expires_ms != 0).then_some(UnixMillis(request.expires_ms)),
-        payload: request.payload,
+        payload: attached(gateway, request.payload, request.blobs)?,
     })
 }
 
@@ -200,7 +201,13 @@ impl Business for BusinessService {
         let submitter = self.submitters.name(&request)?;
         let bytes = request.get_ref().payload.len();
         self.submitters.charge(&submitter, 1, bytes).map_err(|refusal| to_status(&refusal))?;
-        let submission = submission(request.into_inner()).map_err(|refusal| to_status(&refusal))?;
+        let request = request.into_inner();
+        let submission = if request.blobs.is_empty() {
+            submission(&self.gateway, request).map_err(|refusal| to_status(&refusal))?
+        } else {
+            let gateway = self.gateway.clone();
+            blocking(move || submission(&gateway, request)).await?
+        };
         let outcome = self.gateway.submit(submission).await.map_err(|refusal| to_status(&refusal))?;
         Ok(Response::new(submitted(outcome)))
     }
@@ -330,6 +337,29 @@ impl Business for BusinessService {
             .await
             .map_err(|refusal| to_status(&refusal))?;
         Ok(Response::new(submitted(outcome)))
+    }
+
+    async fn upload_blob(
+        &self,
+        request: Request<tonic::Streaming<pb::UploadPart>>,
+    ) -> Result<Response<pb::UploadReply>, Status> {
+        blob::upload(&self.gateway, request.into_inner()).await.map(Response::new)
+    }
+
+    type ReadBlobStream = blob::Parts;
+
+    async fn read_blob(
+        &self,
+        request: Request<pb::ReadBlobRequest>,
+    ) -> Result<Response<Self::ReadBlobStream>, Status> {
+        blob::read(&self.gateway, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn show_blob(
+        &self,
+        request: Request<pb::ShowBlobRequest>,
+    ) -> Result<Response<pb::BlobView>, Status> {
+        blob::show(&self.gateway, request.into_inner()).await.map(Response::new)
     }
 
     async fn list_documents(

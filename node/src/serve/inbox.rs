@@ -7,11 +7,14 @@ use std::vec;
 
 use gateway::gateway::{Gateway, InboxEntry, InboxReading};
 use gateway::limits::INBOX_PAGES_WAITING_MAX;
+use gateway::refusal::{Refusal, RefusalCode};
+use gateway::service::blob::Attachment;
 use proto::local::v1 as pb;
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tonic::Status;
 
+use super::blob;
 use crate::refused::to_status;
 
 type Page = Vec<Result<pb::InboxEntry, Status>>;
@@ -33,8 +36,12 @@ pub(super) fn entries(gateway: Gateway, consumer: &str) -> Entries {
                 () = sender.closed() => return,
                 page = gateway.next_inbox(&mut reading) => page,
             };
+            let page = match page {
+                Ok(entries) => views(&gateway, entries).await,
+                Err(refusal) => Err(refusal),
+            };
             match page {
-                Ok(entries) => room.send(entries.into_iter().map(|entry| Ok(view(entry))).collect()),
+                Ok(views) => room.send(views.into_iter().map(Ok).collect()),
                 Err(refusal) => {
                     room.send(vec![Err(to_status(&refusal))]);
                     return;
@@ -62,7 +69,26 @@ impl Stream for Entries {
     }
 }
 
-fn view(entry: InboxEntry) -> pb::InboxEntry {
+/// A page as callers see it. Whether a named file is here is read from the index, on a thread that may
+/// block; a page without files needs none.
+async fn views(gateway: &Gateway, entries: Vec<InboxEntry>) -> Result<Vec<pb::InboxEntry>, Refusal> {
+    let names = |entry: &InboxEntry| entry.header.as_ref().is_some_and(|header| !header.blobs.is_empty());
+    if !entries.iter().any(names) {
+        return Ok(entries.into_iter().map(|entry| view(entry, &[])).collect());
+    }
+    let gateway = gateway.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        let view = |entry| gateway.named_files(&entry).map(|files| view(entry, &files));
+        entries.into_iter().map(view).collect()
+    });
+    read.await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))
+}
+
+/// An entry with the files that it names, or the event that a file is whole.
+fn view(entry: InboxEntry, files: &[(Attachment, bool)]) -> pb::InboxEntry {
+    if let Some(stored) = &entry.stored {
+        return blob::stored_event(&entry, stored);
+    }
     let header = entry.header;
     let reply = header.as_ref().and_then(|header| header.in_reply_to);
     let case = header.as_ref().and_then(|header| header.case_id.as_ref());
@@ -78,5 +104,6 @@ fn view(entry: InboxEntry) -> pb::InboxEntry {
         kind: header.map_or_else(String::new, |header| header.kind),
         erased: entry.payload.is_none(),
         payload: entry.payload.unwrap_or_default(),
+        blobs: files.iter().map(|(file, here)| blob::name(file, *here)).collect(),
     }
 }

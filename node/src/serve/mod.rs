@@ -2,6 +2,7 @@
 //! then partners are connected, the local services answer on the Unix socket, and SIGTERM or SIGINT
 //! stops them in order.
 
+mod blob;
 pub mod business;
 mod inbox;
 mod letters;
@@ -40,16 +41,13 @@ use self::operator::OperatorService;
 use self::socket::LocalSocket;
 use self::submitters::Submitters;
 use crate::both;
-use crate::client::{LOCAL_MESSAGE_BYTES_MAX, LOCAL_REQUEST_BYTES_MAX};
+use crate::client::{LOCAL_MESSAGE_BYTES_MAX, LOCAL_REQUEST_BYTES_MAX, LOCAL_WINDOW_BYTES};
 use crate::config::material::Material;
 use crate::config::{Config, LogFormat};
 use crate::console::{Console, Failure};
 use crate::observe::notify::Couriers;
 use crate::observe::replay::Teller;
 use crate::observe::{self, Observed};
-
-/// Bytes that one stream of the local socket may have on its way: a full batch of submissions.
-const LOCAL_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 
 /// Runs the node of a configuration file.
 ///
@@ -153,6 +151,7 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
         Failure::input(both!("TLS 身份不能使用:{error}", "the TLS identity cannot be used: {error}"))
     })?;
     let responder = tokio::spawn(respond::run(gateway.clone()));
+    let fetcher = tokio::spawn(gateway::blobs::run(gateway.links(), gateway.blobs()));
     let disk = tokio::spawn({
         let gateway = gateway.clone();
         async move { gateway.watch_disk().await }
@@ -208,6 +207,7 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
     observing.abort_all();
     responder.abort();
     disk.abort();
+    fetcher.abort();
     connected.close().await;
     let _ = stop_local.send(());
     serving.abort();

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 
+use gateway::committer::Submission;
 use gateway::gateway::{Gateway, Outcomes};
 use gateway::id::{LogPosition, NodeId};
 use gateway::limits::{BATCH_BYTES_MAX, SUBMIT_BATCH_MAX, SUBMIT_BATCHES_IN_FLIGHT_MAX};
@@ -70,11 +71,11 @@ async fn read(
         // Room first: an unanswered batch holds its messages in memory.
         let Ok(room) = pending.reserve().await else { return };
         let quota = charge(batch.requests.len(), bytes);
-        room.send(hand_in(&gateway, quota, batch));
+        room.send(hand_in(&gateway, quota, batch).await);
     }
 }
 
-fn hand_in(gateway: &Gateway, quota: Result<(), Refusal>, batch: pb::SubmitBatch) -> Pending {
+async fn hand_in(gateway: &Gateway, quota: Result<(), Refusal>, batch: pb::SubmitBatch) -> Pending {
     if let Err(refusal) = quota {
         let refused = vec![None; batch.requests.len()];
         return Pending { peers: Vec::new(), refused, outcomes: Err(refusal) };
@@ -82,8 +83,12 @@ fn hand_in(gateway: &Gateway, quota: Result<(), Refusal>, batch: pb::SubmitBatch
     let mut refused = Vec::with_capacity(batch.requests.len());
     let mut submissions = Vec::with_capacity(batch.requests.len());
     let mut peers: Vec<NodeId> = Vec::new();
-    for request in batch.requests {
-        match submission(request) {
+    let read = match read_all(gateway, batch.requests).await {
+        Ok(read) => read,
+        Err(refusal) => return Pending { peers, refused, outcomes: Err(refusal) },
+    };
+    for request in read {
+        match request {
             Ok(submission) => {
                 if !peers.contains(&submission.to) {
                     peers.push(submission.to);
@@ -95,6 +100,19 @@ fn hand_in(gateway: &Gateway, quota: Result<(), Refusal>, batch: pb::SubmitBatch
         }
     }
     Pending { peers, refused, outcomes: gateway.submit_many(submissions) }
+}
+
+/// The requests as the committer takes them, those that name files read on a thread that may block.
+async fn read_all(
+    gateway: &Gateway,
+    requests: Vec<pb::SubmitRequest>,
+) -> Result<Vec<Result<Submission, Refusal>>, Refusal> {
+    if requests.iter().all(|request| request.blobs.is_empty()) {
+        return Ok(requests.into_iter().map(|request| submission(gateway, request)).collect());
+    }
+    let gateway = gateway.clone();
+    let read = move || requests.into_iter().map(|request| submission(&gateway, request)).collect();
+    tokio::task::spawn_blocking(read).await.map_err(|_| RefusalCode::StoreUnknown.into())
 }
 
 async fn answer(

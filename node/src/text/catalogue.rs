@@ -22,6 +22,8 @@ pub fn kind(lang: Lang, name: &str) -> &str {
     let zh = match name {
         "refusal" => "拒收",
         "cancellation" => "作废",
+        "blob.received" => "附件签收",
+        "blob.stored" => "附件到齐",
         "key.announce" => "公布密钥",
         "epoch.close" => "关闭期次",
         "epoch.open" => "开启期次",

@@ -90,6 +90,11 @@ fn payload(kind: Kind) -> Vec<u8> {
         Kind::Refusal => encode_refusal(&RefusalCode::CaseWrongState.into(), 7),
         Kind::Cancellation => pb::Cancellation { reason: "重复提交".into() }.encode_to_vec(),
         Kind::KeyAnnounce => pb::KeyAnnounce { certificate: vec![vec![1].into()] }.encode_to_vec(),
+        Kind::BlobReceived => encode_blob_received(&BlobReceived {
+            digest: crate::document::document_digest(b"a file"),
+            length: 6,
+            entry_index: 7,
+        }),
         Kind::StandardPublish => {
             let standard = crate::service::standard::Standard::for_item(
                 "KST071",

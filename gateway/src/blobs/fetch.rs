@@ -1,0 +1,167 @@
+//! Fetches one blob over a bulk link: asks from the first missing chunk on, verifies and writes what
+//! comes on a blocking thread while more arrives, and gives credit for what is written.
+//!
+//! A crash at any moment leaves the chunks that were written; the next fetch begins behind them.
+
+use super::{Blobs, blocking};
+use crate::id::NodeId;
+use crate::limits::{BLOB_BURST_CHUNKS, BLOB_CHUNK_BYTES, BLOB_CREDIT_CHUNKS, BLOB_STALL_MILLIS_MAX};
+use crate::refusal::{Refusal, RefusalCode};
+use crate::service::blob::Want;
+use crate::store::Durable;
+use crate::store::blobs::{BlobStore, Fetch, StoredBlob};
+use bytes::Bytes;
+use proto::exchange::v1 as wire;
+use proto::exchange::v1::frame::Kind as Frame;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// What the server of a transfer says.
+pub(crate) enum Answer {
+    /// Length and chunk list.
+    Head(wire::BlobHead),
+    /// One chunk.
+    Chunk(wire::BlobChunk),
+    /// No more: its code.
+    End(String),
+}
+
+/// Answers that wait for one transfer; within its credit a server never fills this.
+pub(crate) const ANSWERS_MAX: usize = BLOB_CREDIT_CHUNKS as usize + 2;
+
+/// How a fetch ended.
+pub(crate) struct Fetched {
+    /// The blob, or why there is none yet.
+    pub(crate) outcome: Result<Durable<StoredBlob>, Refusal>,
+    /// Chunks that came.
+    pub(crate) chunks: u64,
+}
+
+/// A fetch for a bulk link to carry out.
+pub(crate) struct FetchOrder {
+    pub(crate) want: Want,
+    pub(crate) done: oneshot::Sender<Fetched>,
+}
+
+/// Carries out one fetch. `transfer` is its number on the link.
+pub(crate) async fn fetch(
+    blobs: Arc<Blobs>,
+    order: FetchOrder,
+    transfer: u64,
+    outgoing: mpsc::Sender<wire::Frame>,
+    mut answers: mpsc::Receiver<Answer>,
+) {
+    let store = blobs.store.clone();
+    let mut run = Run { blobs, transfer, outgoing, came: 0, resumed: 0 };
+    let begun = tokio::time::Instant::now();
+    let outcome = run.through(store, order.want, &mut answers).await;
+    let Want { from, digest, length } = order.want;
+    let fetched_bytes = run.came * BLOB_CHUNK_BYTES as u64;
+    match &outcome {
+        Ok(_) => tracing::info!(peer = %from, digest = digest.to_text(), bytes = length,
+            fetched_bytes = fetched_bytes.min(length), resumed_bytes = run.resumed * BLOB_CHUNK_BYTES as u64,
+            millis = begun.elapsed().as_millis() as u64, "blob fetched"),
+        Err(refusal) => {
+            tell(from, &order.want, refusal, fetched_bytes);
+            // Whatever is on its way is not read any more; a link that is gone needs no stop.
+            let stop = wire::BlobStop { transfer };
+            let _ = run.outgoing.send(frame(Frame::BlobStop(stop))).await;
+        }
+    }
+    let _ = order.done.send(Fetched { outcome, chunks: run.came });
+}
+
+fn tell(peer: NodeId, want: &Want, refusal: &Refusal, fetched_bytes: u64) {
+    tracing::warn!(%peer, digest = want.digest.to_text(), code = %refusal.code, detail = refusal.detail,
+        fault = refusal.code.fault().name(), fetched_bytes, "a blob is not whole yet; it is asked for again");
+}
+
+struct Run {
+    blobs: Arc<Blobs>,
+    transfer: u64,
+    outgoing: mpsc::Sender<wire::Frame>,
+    came: u64,
+    resumed: u64,
+}
+
+impl Run {
+    async fn through(
+        &mut self,
+        store: BlobStore,
+        want: Want,
+        answers: &mut mpsc::Receiver<Answer>,
+    ) -> Result<Durable<StoredBlob>, Refusal> {
+        let mut fetch = blocking(move || store.fetch(want.digest, want.length)).await?;
+        self.resumed = fetch.resumed();
+        if fetch.needs_list() || fetch.next() < fetch.chunks() {
+            fetch = self.converse(fetch, answers).await?;
+        }
+        blocking(move || fetch.finish()).await
+    }
+
+    async fn converse(
+        &mut self,
+        mut fetch: Fetch,
+        answers: &mut mpsc::Receiver<Answer>,
+    ) -> Result<Fetch, Refusal> {
+        let mut below = fetch.next() + BLOB_CREDIT_CHUNKS;
+        let ask = wire::BlobAsk {
+            transfer: self.transfer,
+            digest: Bytes::copy_from_slice(&fetch.digest().to_wire()),
+            first: fetch.next(),
+            credit: below,
+            list: fetch.needs_list(),
+        };
+        self.send(Frame::BlobAsk(ask)).await?;
+        let mut came = Vec::with_capacity(BLOB_BURST_CHUNKS);
+        while fetch.needs_list() || fetch.next() < fetch.chunks() {
+            let stalled = Duration::from_millis(BLOB_STALL_MILLIS_MAX);
+            let more = tokio::time::timeout(stalled, answers.recv_many(&mut came, BLOB_BURST_CHUNKS)).await;
+            match more {
+                Ok(0) => return Err(RefusalCode::LinkBroken.into()),
+                Ok(_) => {}
+                Err(_) => return Err(Refusal::new(RefusalCode::LinkBroken, "no chunk came for too long")),
+            }
+            let mut chunks = Vec::with_capacity(came.len());
+            for answer in came.drain(..) {
+                match answer {
+                    Answer::Head(head) if fetch.needs_list() => {
+                        fetch = blocking(move || fetch.take_list(head.length, &head.chunks).map(|()| fetch))
+                            .await?;
+                    }
+                    Answer::Head(_) => {}
+                    Answer::Chunk(chunk) => {
+                        if chunk.index != fetch.next() + chunks.len() as u64 {
+                            return Err(Refusal::new(RefusalCode::FrameUnexpected, "a chunk out of order"));
+                        }
+                        chunks.push(chunk.data);
+                    }
+                    Answer::End(code) => {
+                        let known = RefusalCode::with_code(&code).unwrap_or(RefusalCode::LinkBroken);
+                        return Err(Refusal::new(known, "ended by the peer"));
+                    }
+                }
+            }
+            self.came += chunks.len() as u64;
+            let bytes: usize = chunks.iter().map(Bytes::len).sum();
+            self.blobs.measures.blob_bytes_fetched.fetch_add(bytes as u64, Ordering::Relaxed);
+            fetch = blocking(move || fetch.take_chunks(&chunks).map(|()| fetch)).await?;
+            let reaches = fetch.next() + BLOB_CREDIT_CHUNKS;
+            if reaches - below >= BLOB_BURST_CHUNKS as u64 && below < fetch.chunks() {
+                below = reaches;
+                self.send(Frame::BlobCredit(wire::BlobCredit { transfer: self.transfer, below })).await?;
+            }
+        }
+        Ok(fetch)
+    }
+
+    async fn send(&self, kind: Frame) -> Result<(), Refusal> {
+        self.outgoing.send(frame(kind)).await.map_err(|_| RefusalCode::LinkBroken.into())
+    }
+}
+
+fn frame(kind: Frame) -> wire::Frame {
+    wire::Frame { kind: Some(kind) }
+}

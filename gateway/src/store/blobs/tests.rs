@@ -1,0 +1,353 @@
+//! The store over a folder in memory that crashes and fails on command, and over a real one.
+
+use super::*;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+/// Free bytes that blobs leave on the disk.
+const RESERVE: u64 = 256 * 1024 * 1024;
+
+#[derive(Default, Clone)]
+struct Content {
+    now: Vec<u8>,
+    synced: Vec<u8>,
+}
+
+#[derive(Default)]
+struct State {
+    files: BTreeMap<String, Arc<Mutex<Content>>>,
+    /// Names as of the last sync of the folder.
+    durable: BTreeMap<String, Arc<Mutex<Content>>>,
+    /// Calls that change something before one fails; nothing: none fails.
+    until_failure: Option<usize>,
+    free: u64,
+}
+
+impl State {
+    fn change(&mut self) -> io::Result<()> {
+        match &mut self.until_failure {
+            Some(0) => Err(io::Error::other("told to fail")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Memory(Arc<Mutex<State>>);
+
+struct MemoryFile(Arc<Mutex<State>>, Arc<Mutex<Content>>);
+
+impl Memory {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(State { free: u64::MAX / 2, ..State::default() })))
+    }
+
+    /// A power cut: names and bytes that were not synced are gone.
+    fn crash(&self) {
+        let mut state = self.0.lock().unwrap();
+        state.until_failure = None;
+        state.files = state.durable.clone();
+        for content in state.files.values() {
+            let mut content = content.lock().unwrap();
+            content.now = content.synced.clone();
+        }
+    }
+
+    fn fail_after(&self, changes: usize) {
+        self.0.lock().unwrap().until_failure = Some(changes);
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.lock().unwrap().files.keys().cloned().collect()
+    }
+
+    fn flip(&self, name: &str, at: usize) {
+        let state = self.0.lock().unwrap();
+        state.files[name].lock().unwrap().now[at] ^= 1;
+    }
+}
+
+impl Folder for Memory {
+    fn create(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        let mut state = self.0.lock().unwrap();
+        state.change()?;
+        let content = Arc::<Mutex<Content>>::default();
+        state.files.insert(name.to_owned(), Arc::clone(&content));
+        Ok(Arc::new(MemoryFile(Arc::clone(&self.0), content)))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        let state = self.0.lock().unwrap();
+        let content = state.files.get(name).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Arc::new(MemoryFile(Arc::clone(&self.0), Arc::clone(content))))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.0.lock().unwrap();
+        state.change()?;
+        let content = state.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        state.files.insert(to.to_owned(), content);
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut state = self.0.lock().unwrap();
+        state.change()?;
+        state.files.remove(name).map(|_| ()).ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    fn unfinished(&self) -> io::Result<Vec<String>> {
+        Ok(self.names().into_iter().filter(|name| name.starts_with(UNFINISHED)).collect())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.0.lock().unwrap();
+        state.change()?;
+        state.durable = state.files.clone();
+        Ok(())
+    }
+
+    fn free(&self) -> io::Result<u64> {
+        Ok(self.0.lock().unwrap().free)
+    }
+}
+
+impl File for MemoryFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.1.lock().unwrap().now.len() as u64)
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let content = self.1.lock().unwrap();
+        let from = offset as usize;
+        let bytes = content.now.get(from..from + buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        buffer.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.lock().unwrap().change()?;
+        let mut content = self.1.lock().unwrap();
+        let end = offset as usize + bytes.len();
+        let longer = content.now.len().max(end);
+        content.now.resize(longer, 0);
+        content.now[offset as usize..end].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn truncate(&self, bytes: u64) -> io::Result<()> {
+        self.1.lock().unwrap().now.truncate(bytes as usize);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.lock().unwrap().change()?;
+        let mut content = self.1.lock().unwrap();
+        content.synced = content.now.clone();
+        Ok(())
+    }
+}
+
+fn bytes(chunks: usize) -> Vec<u8> {
+    (0..chunks * BLOB_CHUNK_BYTES - 7).map(|at| (at / 97) as u8).collect()
+}
+
+fn list_of(bytes: &[u8]) -> ChunkList {
+    let mut hasher = ChunkHasher::default();
+    hasher.update(bytes);
+    hasher.finish().unwrap()
+}
+
+fn store(memory: &Memory) -> BlobStore {
+    BlobStore::over(Arc::new(memory.clone()), RESERVE).unwrap()
+}
+
+fn upload(store: &BlobStore, bytes: &[u8]) -> Result<Uploaded, BlobError> {
+    let mut upload = store.upload()?;
+    for piece in bytes.chunks(50_000) {
+        upload.write(piece)?;
+    }
+    upload.finish()
+}
+
+fn content(store: &BlobStore, digest: &Digest) -> Vec<u8> {
+    let reader = store.reader(digest).unwrap();
+    reader.chunks(0, usize::MAX).unwrap().concat()
+}
+
+fn pieces(bytes: &[u8]) -> Vec<Bytes> {
+    bytes.chunks(BLOB_CHUNK_BYTES).map(Bytes::copy_from_slice).collect()
+}
+
+#[test]
+fn an_uploaded_file_is_read_back_under_its_digest_after_a_power_cut() {
+    let memory = Memory::new();
+    let bytes = bytes(5);
+    let uploaded = upload(&store(&memory), &bytes).unwrap();
+    memory.crash();
+    let store = store(&memory);
+    assert_eq!((uploaded.blob.digest, uploaded.duplicate), (list_of(&bytes).digest(), false));
+    assert_eq!(content(&store, &uploaded.blob.digest), bytes);
+}
+
+#[test]
+fn the_same_file_twice_is_stored_once() {
+    let memory = Memory::new();
+    let store = store(&memory);
+    let first = upload(&store, &bytes(2)).unwrap();
+    let names = memory.names();
+    let second = upload(&store, &bytes(2)).unwrap();
+    assert!(second.duplicate && first.blob == second.blob);
+    assert_eq!(memory.names(), names, "and the second leaves nothing");
+}
+
+#[test]
+fn whatever_step_of_an_upload_fails_nothing_half_is_ever_found_and_the_next_upload_succeeds() {
+    let bytes = bytes(3);
+    let digest = list_of(&bytes).digest();
+    let mut failed = 0;
+    for step in 0.. {
+        let memory = Memory::new();
+        let first = store(&memory);
+        memory.fail_after(step);
+        let outcome = upload(&first, &bytes);
+        memory.crash();
+        let again = store(&memory);
+        if outcome.is_ok() {
+            assert_eq!(content(&again, &digest), bytes);
+            break;
+        }
+        failed += 1;
+        // A failed step may have happened after all; if the file is there, it is whole.
+        if again.contains(&digest) {
+            assert_eq!(content(&again, &digest), bytes, "step {step}");
+        }
+        assert_eq!(memory.names().iter().filter(|name| name.starts_with(UPLOAD)).count(), 0);
+        upload(&again, &bytes).unwrap();
+        assert_eq!(content(&again, &digest), bytes, "step {step}");
+    }
+    assert!(failed >= 8, "there are that many steps: {failed}");
+}
+
+#[test]
+fn an_upload_that_is_dropped_leaves_nothing() {
+    let memory = Memory::new();
+    let store = store(&memory);
+    let mut upload = store.upload().unwrap();
+    upload.write(&bytes(1)).unwrap();
+    drop(upload);
+    assert!(memory.names().is_empty());
+}
+
+#[test]
+fn nothing_and_too_much_are_no_blob_and_a_full_disk_is_told_before_it_is_full() {
+    let memory = Memory::new();
+    let store = store(&memory);
+    assert!(matches!(store.upload().unwrap().finish(), Err(BlobError::Length)));
+    let digest = list_of(&bytes(1)).digest();
+    for length in [0, BLOB_BYTES_MAX + 1] {
+        assert!(matches!(store.fetch(digest, length), Err(BlobError::Length)));
+    }
+    memory.0.lock().unwrap().free = RESERVE + 1000;
+    let mut upload = store.upload().unwrap();
+    assert!(matches!(upload.write(&bytes(1)), Err(BlobError::Full { .. })));
+    assert!(matches!(store.fetch(digest, 1001), Err(BlobError::Full { .. })));
+    assert!(store.fetch(digest, 1000).is_ok());
+}
+
+#[test]
+fn a_fetch_goes_on_behind_the_last_chunk_that_is_on_the_disk() {
+    let memory = Memory::new();
+    let bytes = bytes(6);
+    let list = list_of(&bytes);
+    let pieces = pieces(&bytes);
+    let mut fetch = store(&memory).fetch(list.digest(), list.length()).unwrap();
+    assert!(fetch.needs_list());
+    fetch.take_list(list.length(), &list.to_wire()).unwrap();
+    fetch.take_chunks(&pieces[..4]).unwrap();
+    drop(fetch); // as a killed process: what was written is there, nothing was synced
+
+    let store = store(&memory);
+    let mut fetch = store.fetch(list.digest(), list.length()).unwrap();
+    assert!(!fetch.needs_list());
+    assert_eq!((fetch.next(), fetch.resumed()), (4, 4));
+    fetch.take_chunks(&pieces[4..]).unwrap();
+    let blob = fetch.finish().unwrap();
+    assert_eq!(*blob, StoredBlob { digest: list.digest(), length: list.length() });
+    memory.crash();
+    assert_eq!(content(&store, &list.digest()), bytes);
+    assert!(store.folder.unfinished().unwrap().is_empty());
+}
+
+#[test]
+fn what_rotted_or_was_lost_of_a_fetch_is_fetched_again() {
+    let memory = Memory::new();
+    let bytes = bytes(6);
+    let list = list_of(&bytes);
+    let mut fetch = store(&memory).fetch(list.digest(), list.length()).unwrap();
+    fetch.take_list(list.length(), &list.to_wire()).unwrap();
+    fetch.take_chunks(&pieces(&bytes)[..4]).unwrap();
+    drop(fetch);
+    memory.flip(&format!("{UNFINISHED}{}", name(&list.digest())), 2 * BLOB_CHUNK_BYTES + 5);
+    let mut fetch = store(&memory).fetch(list.digest(), list.length()).unwrap();
+    assert_eq!(fetch.next(), 2);
+    fetch.take_chunks(&pieces(&bytes)[2..]).unwrap();
+    let _ = fetch.finish().unwrap();
+    assert_eq!(content(&store(&memory), &list.digest()), bytes);
+}
+
+#[test]
+fn a_forged_chunk_is_not_written_and_a_forged_list_not_believed() {
+    let memory = Memory::new();
+    let bytes = bytes(3);
+    let list = list_of(&bytes);
+    let store = store(&memory);
+    let mut fetch = store.fetch(list.digest(), list.length()).unwrap();
+    let mut forged = list.to_wire();
+    forged[0] ^= 1;
+    assert!(matches!(fetch.take_list(list.length(), &forged), Err(BlobError::Digest(_))));
+    assert!(fetch.needs_list());
+    fetch.take_list(list.length(), &list.to_wire()).unwrap();
+    let mut chunk = bytes[..BLOB_CHUNK_BYTES].to_vec();
+    chunk[77] ^= 0x40;
+    assert!(matches!(fetch.take_chunks(&[Bytes::from(chunk)]), Err(BlobError::Digest(_))));
+    assert_eq!((fetch.next(), store.held_bytes(&list.digest())), (0, 0));
+    assert!(matches!(fetch.finish(), Err(BlobError::Missing)), "with chunks missing nothing is whole");
+}
+
+#[test]
+fn a_blob_that_the_journal_does_not_know_is_adopted_only_when_every_chunk_holds() {
+    let memory = Memory::new();
+    let store = store(&memory);
+    let bytes = bytes(3);
+    let digest = upload(&store, &bytes).unwrap().blob.digest;
+    assert_eq!(*store.adopt(&digest).unwrap(), StoredBlob { digest, length: bytes.len() as u64 });
+    memory.flip(&name(&digest), BLOB_CHUNK_BYTES + 1);
+    assert!(matches!(store.adopt(&digest), Err(BlobError::Digest(_))));
+    let unknown = list_of(b"x").digest();
+    assert!(matches!(store.adopt(&unknown), Err(BlobError::Missing)));
+}
+
+#[test]
+fn on_a_real_folder_files_are_the_owners_alone_and_dead_uploads_go() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("blobs");
+    let store = BlobStore::open(&path, RESERVE).unwrap();
+    let bytes = bytes(20);
+    let digest = upload(&store, &bytes).unwrap().blob.digest;
+    let mut dead = store.upload().unwrap();
+    dead.write(b"half").unwrap();
+    std::mem::forget(dead); // the process died
+    assert_eq!(std::fs::read_dir(path.join("unfinished")).unwrap().count(), 1);
+    let store = BlobStore::open(&path, RESERVE).unwrap();
+    assert_eq!(std::fs::read_dir(path.join("unfinished")).unwrap().count(), 0);
+    assert_eq!(std::fs::read(path.join(name(&digest))).unwrap(), bytes);
+    assert_eq!(content(&store, &digest), bytes);
+    let mode = std::fs::metadata(path.join(name(&digest))).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
