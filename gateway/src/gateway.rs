@@ -3,9 +3,11 @@
 
 mod blobs;
 mod letters;
+mod refused;
 
 pub use blobs::{BlobState, BlobStored, BlobUse, NamedFile};
 pub use letters::{Letter, LetterContent, LetterPage, LetterPlan, LetterQuery};
+pub use refused::Named;
 
 use crate::archive::{Archive, ArchiveError};
 use crate::blobs::Blobs;
@@ -154,19 +156,23 @@ struct Inner {
 
 /// The fates of several submissions that the committer was given. Their bytes count as waiting until this
 /// is gone.
-#[derive(Debug)]
 pub struct Outcomes {
+    gateway: Gateway,
+    names: refused::Names,
     answer: oneshot::Receiver<Result<Vec<Result<Submitted, Refusal>>, Refusal>>,
     _held: OwnedSemaphorePermit,
 }
 
 impl Outcomes {
-    /// By position, once those that were taken are durable.
+    /// By position, once those that were taken are durable. Those that were refused are counted and
+    /// logged.
     ///
     /// # Errors
     /// When the commit failed; whether any stands is said by the code.
     pub async fn decided(self) -> Result<Vec<Result<Submitted, Refusal>>, Refusal> {
-        self.answer.await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))
+        let decided = self.answer.await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()));
+        self.gateway.tell_decided(&self.names, &decided);
+        decided
     }
 }
 
@@ -369,11 +375,21 @@ impl Gateway {
         Refusal::new(RefusalCode::StoreDamaged, error.to_string())
     }
 
-    /// Takes a message; answers when it is durable here.
+    /// Takes a message; answers when it is durable here. A refusal is counted and logged.
     ///
     /// # Errors
     /// Why it was not taken; nothing was kept then.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, Refusal> {
+        let (to, kind, message_id) = (Some(submission.to), Some(submission.kind), submission.message_id);
+        let alias = submission.alias.clone();
+        let taken = self.submit_quietly(submission).await;
+        if let Err(refusal) = &taken {
+            self.tell_refused(Named { to, kind, message_id, alias: alias.as_deref() }, refusal);
+        }
+        taken
+    }
+
+    async fn submit_quietly(&self, submission: Submission) -> Result<Submitted, Refusal> {
         let bytes = submission.payload.len();
         if bytes > BODY_BYTES_MAX {
             return Err(Refusal::new(RefusalCode::TooLarge, format!("bytes={bytes}")));
@@ -381,24 +397,7 @@ impl Gateway {
         let _held = self.0.submitting.try_acquire_many(bytes as u32).map_err(|_| {
             Refusal::retry_after(RefusalCode::Overloaded, RETRY_QUEUE_MILLIS, "submissions wait")
         })?;
-        let (to, kind) = (submission.to, submission.kind);
-        let named = (submission.message_id, submission.alias.clone());
-        let taken = self.0.committer.ask(|reply| Command::Submit { submission, reply }).await;
-        if let Err(refusal) = &taken {
-            let message_id = named.0.or_else(|| named.1.map(|alias| self.alias_id(to, &alias)));
-            let message_id = message_id.map(|id| id.to_string()).unwrap_or_default();
-            self.0.links.measures.refused_submissions.count(Some(refusal.code));
-            if refusal.code == RefusalCode::Overloaded {
-                // Whoever sheds load must not write a line for each of thousands.
-                tracing::debug!(message_id, peer = %to, kind = kind.name(), outcome = "refused",
-                    code = %refusal.code, "submission refused");
-            } else {
-                tracing::info!(message_id, peer = %to, kind = kind.name(), outcome = "refused",
-                    code = %refusal.code, detail = refusal.detail, fault = refusal.code.fault().name(),
-                    "submission refused");
-            }
-        }
-        taken
+        self.0.committer.ask(|reply| Command::Submit { submission, reply }).await
     }
 
     /// Commands that wait for the committer.
@@ -424,10 +423,20 @@ impl Gateway {
     }
 
     /// Takes several messages in their order; the receiver answers when all that were taken are durable.
+    /// A refusal is counted and logged, of one or of all.
     ///
     /// # Errors
     /// When the committer does not take them at all; nothing was kept then.
     pub fn submit_many(&self, submissions: Vec<Submission>) -> Result<Outcomes, Refusal> {
+        let count = submissions.len();
+        let offered = self.offer_many(submissions);
+        if let Err(refusal) = &offered {
+            self.tell_batch_refused(count, refusal);
+        }
+        offered
+    }
+
+    fn offer_many(&self, submissions: Vec<Submission>) -> Result<Outcomes, Refusal> {
         let bytes: usize = submissions.iter().map(|submission| submission.payload.len()).sum();
         if bytes > BATCH_BYTES_MAX {
             return Err(Refusal::new(RefusalCode::TooLarge, format!("bytes={bytes}")));
@@ -435,9 +444,10 @@ impl Gateway {
         let held = Arc::clone(&self.0.submitting).try_acquire_many_owned(bytes as u32).map_err(|_| {
             Refusal::retry_after(RefusalCode::Overloaded, RETRY_QUEUE_MILLIS, "submissions wait")
         })?;
+        let names = refused::Names::of(&submissions);
         let (reply, answer) = oneshot::channel();
         self.0.committer.offer(Command::SubmitMany { submissions, reply })?;
-        Ok(Outcomes { answer, _held: held })
+        Ok(Outcomes { gateway: self.clone(), names, answer, _held: held })
     }
 
     /// Changes with every commit and every receipt.

@@ -144,9 +144,6 @@ pub const INBOX_PAGES_WAITING_MAX: usize = 1;
 /// Bytes of the frames that are kept decoded for readers of logs. The last one read is kept anyway.
 pub const FRAMES_KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// Free bytes on the data folder's disk below which a node says that it is not ready: eight segments, some
-/// minutes of full load, so that somebody acts before commits are refused.
-pub const DISK_FREE_BYTES_MIN: u64 = 8 * SEGMENT_BYTES;
 /// Milliseconds after which a commit that goes on counts as stalled: no disk that is well takes so long.
 pub const COMMIT_STALL_MILLIS: u64 = 60_000;
 /// Milliseconds between looks at what metrics and alarms are about.
@@ -252,4 +249,3 @@ const _: () = assert!(
 const _: () = assert!(TRUST_POLL_MILLIS * 2 < 1000, "trust changes are seen within a second");
 const _: () = assert!(WATCH_MILLIS * 2 <= ALARM_CLEAR_MILLIS, "an alarm is not over between two looks");
 const _: () = assert!(KEY_ANSWER_MILLIS_MAX < KEY_PROBE_MILLIS, "one probe ends before the next begins");
-const _: () = assert!(DISK_FREE_BYTES_MIN > 2 * SEGMENT_BYTES, "a node warns before a segment does not fit");

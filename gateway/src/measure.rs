@@ -87,9 +87,17 @@ impl RefusalCounts {
 
     /// Counts one refusal; `None`: its code is of another release.
     pub fn count(&self, code: Option<RefusalCode>) {
+        self.counter(code).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts several refusals with one code.
+    pub fn add(&self, code: RefusalCode, refusals: u64) {
+        self.counter(Some(code)).fetch_add(refusals, Ordering::Relaxed);
+    }
+
+    fn counter(&self, code: Option<RefusalCode>) -> &AtomicU64 {
         // The table lists its codes in the order in which they are declared.
-        let counter = code.and_then(|code| self.known.get(code as usize)).unwrap_or(&self.other);
-        counter.fetch_add(1, Ordering::Relaxed);
+        code.and_then(|code| self.known.get(code as usize)).unwrap_or(&self.other)
     }
 
     /// Each code with its count, and last those of other releases.

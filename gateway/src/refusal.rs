@@ -372,9 +372,6 @@ refusals! {
     Replaying = "store.replaying", Ours, Unavailable,
         "存储尚未打开或正在重放日志;完成后自动就绪,请看进度。",
         "The store is not open yet or replays its journal; the node is ready when that is done, watch the progress.";
-    DiskLow = "store.disk_low", Operator, ResourceExhausted,
-        "磁盘可用空间低于下限;请在写满之前清理或扩容。",
-        "The disk's free space is below its limit; free or add space before it is full.";
     KeySilent = "node.key_silent", Operator, Unavailable,
         "签名密钥不应答或已锁定;请检查密钥文件或密码设备。",
         "The signing key does not answer or is locked; look at the key's file or device.";

@@ -1,14 +1,48 @@
 //! One business system's and operator's connection to its own node.
 
+use crate::PATIENCE;
 use node::client::Clients;
 use prost::Message;
 use proto::exchange::v1 as wire;
 use proto::local::v1 as pb;
+use proto::local::v1::submit_outcome::Outcome;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 /// A connection to a node's local socket.
 pub struct Desk {
     pub(crate) clients: Clients,
+}
+
+/// A stream of submissions to a node.
+pub struct SubmitStream {
+    batches: mpsc::Sender<pb::SubmitBatch>,
+    answers: tonic::Streaming<pb::SubmitAnswers>,
+}
+
+impl SubmitStream {
+    /// Hands a batch in. A node that is gone shows in the answers.
+    pub async fn send(&self, requests: Vec<pb::SubmitRequest>) {
+        let _ = self.batches.send(pb::SubmitBatch { requests }).await;
+    }
+
+    /// The next answer; nothing when the node ended the stream, an error when it broke.
+    pub async fn answer(&mut self) -> Result<Option<pb::SubmitAnswers>, Status> {
+        let answer = tokio::time::timeout(PATIENCE, self.answers.message()).await;
+        answer.expect("waited in vain for an answer on the stream")
+    }
+
+    /// The next outcomes, those of one batch.
+    pub async fn outcomes(&mut self) -> Result<Vec<Outcome>, Status> {
+        loop {
+            let answer = self.answer().await?.expect("the node does not end a stream by itself");
+            if !answer.outcomes.is_empty() {
+                let outcome = |outcome: pb::SubmitOutcome| outcome.outcome.expect("an outcome says which");
+                return Ok(answer.outcomes.into_iter().map(outcome).collect());
+            }
+        }
+    }
 }
 
 /// The stable code of a refusal.
@@ -53,6 +87,13 @@ impl Desk {
         let mut request = tonic::Request::new(request);
         request.metadata_mut().insert("tongban-submitter", tonic::metadata::MetadataValue::from_static(name));
         self.clients.business.submit(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// Opens a stream of submissions.
+    pub async fn stream(&mut self) -> SubmitStream {
+        let (batches, outgoing) = mpsc::channel(64);
+        let answers = self.clients.business.submit_stream(ReceiverStream::new(outgoing)).await;
+        SubmitStream { batches, answers: answers.expect("a stream").into_inner() }
     }
 
     /// Submits a message about a case under an idempotency key.

@@ -24,8 +24,9 @@ const SIBLINGS: &[(&str, &str)] = &[
     ("document", "suite"),
     ("entry", "suite"),
     ("log", "suite"),
-    // rules: everything about one entry meets in `authorize`
+    // rules: everything about one entry meets in `authorize`; health tells the disk's state and judges none
     ("authorize", "service"),
+    ("health", "overload"),
     // ports: the archive reads what the committer wrote; the committer uses every port
     ("archive", "committer"),
     ("archive", "store"),

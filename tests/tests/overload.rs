@@ -8,6 +8,7 @@ use tests::city::tongban;
 use tests::desk::{code, retry_after_ms};
 use tests::disk::SmallDisk;
 use tests::documents::{accept, case, forward, sign_for};
+use tests::probe::{Metrics, readiness};
 use tests::{Rig, XIANNING, YUEYANG, eventually};
 use tokio_stream::StreamExt as _;
 
@@ -27,12 +28,15 @@ async fn a_full_disk_stops_what_is_new_finishes_what_was_taken_and_recovers_by_i
     let mut rig = Rig::new();
     let Some(disk) = SmallDisk::mount(&rig.path("disk.img"), &rig.xianning.data(), 320) else { return };
     rig.xianning.configure("[limits]\ndisk_low_mib = 100");
+    let observed = rig.xianning.observe();
     rig.yueyang.start().await;
     rig.xianning.start().await;
     rig.meet().await;
     tests::documents::conclude(&rig).await;
     let (mut window, mut approval) = (rig.yueyang.desk().await, rig.xianning.desk().await);
     assert_eq!(approval.status().await.disk, "normal");
+    // Probes and metrics follow the limit that the node itself was given, and no other.
+    readiness(observed, &[]).await;
     let first = window.submit(forwarding(0)).await.expect("taken");
     assert!(window.receipt(XIANNING, &first.message_id).await.receipted);
     // Sent before the disk fills up, and not yet signed for.
@@ -42,6 +46,16 @@ async fn a_full_disk_stops_what_is_new_finishes_what_was_taken_and_recovers_by_i
 
     disk.fill_but(60);
     eventually("the disk to be found low", async || approval.status().await.disk == "low").await;
+    readiness(observed, &[("disk", "store.full")]).await;
+    let seen = Metrics::scrape(observed).await;
+    assert_eq!(seen.value("tongban_disk_state{state=\"low\"}"), 1.0);
+    assert_eq!(seen.value("tongban_disk_state{state=\"normal\"}"), 0.0);
+    assert_eq!(seen.value("tongban_disk_low_bytes"), f64::from(100 << 20));
+    let alarm = "tongban_alarms_standing{code=\"store.full\",severity=\"warning\"}";
+    eventually("the alarm to stand", async || {
+        Metrics::scrape(observed).await.series().any(|(name, count)| name == alarm && count == 1.0)
+    })
+    .await;
     // What is new is not taken, and the caller hears when to come back.
     let refused = approval.act(YUEYANG, "case.accept", &case(0), &accept()).await.expect_err("no room");
     assert_eq!((refused.code(), code(&refused).as_str()), (tonic::Code::ResourceExhausted, "store.full"));
@@ -76,6 +90,7 @@ async fn a_full_disk_stops_what_is_new_finishes_what_was_taken_and_recovers_by_i
     // Space returns: no restart, nothing lost, nothing twice.
     disk.free();
     eventually("the disk to have room", async || approval.status().await.disk == "normal").await;
+    readiness(observed, &[]).await;
     for id in &waiting {
         let state = window.receipt(XIANNING, id).await;
         assert!(state.receipted && state.refused.is_empty(), "{state:?}");

@@ -8,6 +8,7 @@
 use super::facts::Facts;
 use super::ready;
 use crate::limits::{ALARM_CLEAR_MILLIS, CERTIFICATE_DAYS_ALARMS};
+use crate::overload::disk::DiskState;
 use crate::refusal::RefusalCode;
 use crate::time::UnixMillis;
 use std::collections::BTreeMap;
@@ -176,9 +177,10 @@ fn conditions(facts: &Facts, now: UnixMillis) -> Vec<Condition> {
         }
     }
     if let Some(refusal) = ready::disk(facts) {
-        let severity =
-            if refusal.code == RefusalCode::StoreFull { Severity::Critical } else { Severity::Warning };
-        add(refusal.code, String::new(), severity, 0, refusal.detail);
+        // Low: nothing new is taken, and days are left to finish. Beyond that nothing can be written.
+        let spent = facts.disk.full || facts.disk.state == DiskState::Spent;
+        let severity = if spent { Severity::Critical } else { Severity::Warning };
+        add(refusal.code, String::new(), severity, u64::from(spent), refusal.detail);
     }
     for check in ready::live(facts) {
         if let Some(refusal) = check.refusal {
@@ -197,7 +199,7 @@ mod tests {
     use super::super::facts::{KeyState, UnrememberedFact};
     use super::*;
     use crate::id::ChannelId;
-    use crate::limits::{COMMIT_STALL_MILLIS, DISK_FREE_BYTES_MIN};
+    use crate::limits::COMMIT_STALL_MILLIS;
     use crate::refusal::Refusal;
 
     fn told(notices: &[Notice]) -> Vec<(Change, RefusalCode, &str)> {
@@ -258,8 +260,8 @@ mod tests {
     fn each_condition_has_its_own_code() {
         type Wrong = (RefusalCode, fn(&mut Facts));
         let wrong: [Wrong; 7] = [
-            (RefusalCode::DiskLow, |facts| facts.disk_free_bytes = Some(DISK_FREE_BYTES_MIN - 1)),
-            (RefusalCode::StoreFull, |facts| facts.disk_full = true),
+            (RefusalCode::StoreFull, |facts| facts.disk.state = DiskState::Low),
+            (RefusalCode::StoreFull, |facts| facts.disk.full = true),
             (RefusalCode::CommitterEnded, |facts| facts.committer_ended = true),
             (RefusalCode::CommitterStalled, |facts| facts.commit_millis = Some(COMMIT_STALL_MILLIS + 1)),
             (RefusalCode::KeySilent, |facts| facts.key = KeyState::Silent),
@@ -293,6 +295,27 @@ mod tests {
         assert_eq!(
             told_at,
             [(29, raised, warning), (6, worse, critical), (0, worse, critical), (-1, worse, critical)]
+        );
+    }
+
+    #[test]
+    fn a_disk_that_is_low_is_a_warning_and_one_that_is_spent_critical() {
+        let mut alarms = Alarms::default();
+        let with = |state| {
+            let mut facts = well();
+            facts.disk.state = state;
+            facts
+        };
+        let low = alarms.judge(&with(DiskState::Low), NOW);
+        assert_eq!(told(&low), [(Change::Raised, RefusalCode::StoreFull, "")]);
+        assert_eq!(low[0].condition.severity, Severity::Warning);
+        let spent = alarms.judge(&with(DiskState::Spent), later(1_000));
+        assert_eq!(told(&spent), [(Change::Worse, RefusalCode::StoreFull, "")]);
+        assert_eq!(spent[0].condition.severity, Severity::Critical);
+        assert_eq!(
+            alarms.judge(&with(DiskState::Low), later(2_000)),
+            [],
+            "better is no news until it is over"
         );
     }
 

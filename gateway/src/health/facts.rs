@@ -2,6 +2,7 @@
 //! learned it is `None`, and what needs it says so.
 
 use crate::id::{ChannelId, NodeId};
+use crate::overload::disk::DiskState;
 use crate::refusal::Refusal;
 use crate::time::UnixMillis;
 
@@ -86,6 +87,19 @@ pub struct UnrememberedFact {
     pub at: UnixMillis,
 }
 
+/// The disk of the data folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskFacts {
+    /// What the node itself takes it to have room for: it acts on this, so it says the same.
+    pub state: DiskState,
+    /// Free bytes when that was judged; nothing when they could not be seen.
+    pub free_bytes: Option<u64>,
+    /// The node's own limit, below which it takes nothing new.
+    pub low_bytes: u64,
+    /// The last commit found no room.
+    pub full: bool,
+}
+
 /// A node at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
@@ -97,10 +111,8 @@ pub struct Facts {
     pub commit_millis: Option<u64>,
     /// The signing key.
     pub key: KeyState,
-    /// Free bytes on the disk of the data folder.
-    pub disk_free_bytes: Option<u64>,
-    /// The last commit found no room.
-    pub disk_full: bool,
+    /// The disk of the data folder.
+    pub disk: DiskFacts,
     /// Trust domains that matter here.
     pub trust: Vec<TrustFacts>,
     /// The node's own certificates.
@@ -130,8 +142,12 @@ pub(super) mod example {
             committer_ended: false,
             commit_millis: None,
             key: KeyState::Signs,
-            disk_free_bytes: Some(100 << 30),
-            disk_full: false,
+            disk: DiskFacts {
+                state: DiskState::Normal,
+                free_bytes: Some(100 << 30),
+                low_bytes: 1 << 30,
+                full: false,
+            },
             trust: vec![TrustFacts {
                 domain: "hunan.tongban".into(),
                 next_update_ms: now + DAY,

@@ -5,7 +5,8 @@
 //! make a node unready: the others go on, and alarms tell about it.
 
 use super::facts::{Facts, KeyState, Store};
-use crate::limits::{COMMIT_STALL_MILLIS, DISK_FREE_BYTES_MIN};
+use crate::limits::COMMIT_STALL_MILLIS;
+use crate::overload::disk::DiskState;
 use crate::refusal::{Refusal, RefusalCode};
 use crate::time::UnixMillis;
 
@@ -67,17 +68,14 @@ fn key(facts: &Facts) -> Option<Refusal> {
 
 /// What is wrong with the disk, for readiness and alarms alike.
 pub(super) fn disk(facts: &Facts) -> Option<Refusal> {
-    if facts.disk_full {
-        return Some(RefusalCode::StoreFull.into());
+    let disk = &facts.disk;
+    if disk.state == DiskState::Normal && !disk.full {
+        return None;
     }
-    match facts.disk_free_bytes {
-        Some(free) if free >= DISK_FREE_BYTES_MIN => None,
-        Some(free) => {
-            let detail = format!("free_bytes={free} limit_bytes={DISK_FREE_BYTES_MIN}");
-            Some(Refusal::new(RefusalCode::DiskLow, detail))
-        }
-        None => Some(Refusal::new(RefusalCode::DiskLow, "free_bytes=unknown")),
-    }
+    let free = disk.free_bytes.map_or_else(|| "unknown".to_owned(), |bytes| bytes.to_string());
+    let (state, low) = (disk.state.name(), disk.low_bytes);
+    let detail = format!("state={state} free_bytes={free} limit_bytes={low}");
+    Some(Refusal::new(RefusalCode::StoreFull, detail))
 }
 
 fn trust(facts: &Facts, now: UnixMillis) -> Option<Refusal> {
@@ -126,9 +124,9 @@ mod tests {
             }),
             ("key", RefusalCode::KeySilent, |facts| facts.key = KeyState::Silent),
             ("key", RefusalCode::KeySilent, |facts| facts.key = KeyState::Unasked),
-            ("disk", RefusalCode::StoreFull, |facts| facts.disk_full = true),
-            ("disk", RefusalCode::DiskLow, |facts| facts.disk_free_bytes = Some(DISK_FREE_BYTES_MIN - 1)),
-            ("disk", RefusalCode::DiskLow, |facts| facts.disk_free_bytes = None),
+            ("disk", RefusalCode::StoreFull, |facts| facts.disk.full = true),
+            ("disk", RefusalCode::StoreFull, |facts| facts.disk.state = DiskState::Low),
+            ("disk", RefusalCode::StoreFull, |facts| facts.disk.state = DiskState::Spent),
             ("trust", RefusalCode::CertificateRefused, |facts| {
                 facts.certificates[0].refused = Some("trust.revoked");
             }),
@@ -138,6 +136,18 @@ mod tests {
             spoil(&mut facts);
             assert_eq!(codes(&facts, NOW), [(name, code)]);
         }
+    }
+
+    #[test]
+    fn the_disk_is_judged_once_by_the_node_and_not_again_by_its_free_bytes() {
+        let mut facts = well();
+        // Between the limit and a quarter above it, the node's own state decides.
+        facts.disk.free_bytes = Some(facts.disk.low_bytes + 1);
+        assert_eq!(codes(&facts, NOW), []);
+        facts.disk.state = DiskState::Low;
+        assert_eq!(codes(&facts, NOW), [("disk", RefusalCode::StoreFull)]);
+        let detail = disk(&facts).unwrap().detail;
+        assert_eq!(detail, "state=low free_bytes=1073741825 limit_bytes=1073741824");
     }
 
     #[test]

@@ -24,6 +24,9 @@ pub enum DiskUse {
 }
 
 impl DiskState {
+    /// From the most room to the least.
+    pub const ALL: [Self; 3] = [Self::Normal, Self::Low, Self::Spent];
+
     /// `normal`, `low` or `spent`.
     pub fn name(self) -> &'static str {
         match self {

@@ -9,6 +9,7 @@ use gateway::health::{Facts, Store};
 use gateway::id::NodeId;
 use gateway::limits::COMMITTER_QUEUE_MAX;
 use gateway::measure::HistogramReading;
+use gateway::overload::disk::DiskState;
 use gateway::time::UnixMillis;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
@@ -417,12 +418,19 @@ impl Reading {
             "Bytes of the data folder's disk",
             disk(|disk| disk.size_bytes).map(|bytes| bytes as f64),
         )?;
+        let judged = &self.facts.disk;
         one(
             page,
-            "tongban_disk_full",
-            "1 when the last commit found no room",
-            Some(flag(self.facts.disk_full)),
+            "tongban_disk_low_bytes",
+            "Free bytes below which nothing new is taken",
+            Some(judged.low_bytes as f64),
         )?;
+        page.gauge("tongban_disk_state", "1 for what the node takes its disk to have room for", |family| {
+            DiskState::ALL
+                .iter()
+                .try_for_each(|state| family.put(&[("state", state.name())], flag(*state == judged.state)))
+        })?;
+        one(page, "tongban_disk_full", "1 when the last commit found no room", Some(flag(judged.full)))?;
         page.gauge(
             "tongban_store_bytes",
             "Bytes that a part of the data folder takes on the disk",

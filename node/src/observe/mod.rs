@@ -23,10 +23,11 @@ use gateway::clock::Clock;
 use gateway::committer::ReplayProgress;
 use gateway::gateway::Gateway;
 use gateway::health::alarm::Alarms;
-use gateway::health::facts::{Certificate, CertificateFacts, UnrememberedFact};
+use gateway::health::facts::{Certificate, CertificateFacts, DiskFacts, UnrememberedFact};
 use gateway::health::{Facts, KeyState, Store, TrustFacts};
 use gateway::id::NodeId;
 use gateway::measure::Measures;
+use gateway::overload::disk::DiskState;
 use gateway::signer::Signer;
 use gateway::time::UnixMillis;
 use gateway::transport::tls::TrustHandle;
@@ -42,6 +43,8 @@ pub struct Observed {
     pub peers: Vec<NodeId>,
     /// Where journal and index lie.
     pub data_dir: PathBuf,
+    /// Free bytes below which the node takes nothing new.
+    pub disk_low_bytes: u64,
     /// What the core tells about itself.
     pub measures: Arc<Measures>,
     /// Trust, as of the moment.
@@ -93,6 +96,8 @@ pub struct Parts {
     /// See [`Observed`].
     pub data_dir: PathBuf,
     /// See [`Observed`].
+    pub disk_low_bytes: u64,
+    /// See [`Observed`].
     pub measures: Arc<Measures>,
     /// See [`Observed`].
     pub trust: TrustHandle,
@@ -111,6 +116,7 @@ impl Observed {
             node: parts.node,
             peers: parts.peers,
             data_dir: parts.data_dir,
+            disk_low_bytes: parts.disk_low_bytes,
             measures: parts.measures,
             trust: parts.trust,
             signer: parts.signer,
@@ -177,8 +183,22 @@ impl Observed {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The facts of this moment. Looks at the disk's free space and, when trust has changed, at own
-    /// certificates; does not wait for anybody.
+    /// The disk as the running node judges it. Before the store is open nobody has judged it yet: then by
+    /// the same rule, as of this moment.
+    fn disk(&self) -> DiskFacts {
+        let judged =
+            self.gateway().map(|gateway| gateway.look(|snapshot| (snapshot.disk, Some(snapshot.disk_room))));
+        let (state, free_bytes) = judged.unwrap_or_else(|| {
+            let free = machine::disk(&self.data_dir).map(|disk| disk.free_bytes);
+            let state = DiskState::Normal;
+            (free.map_or(state, |free| state.after(free, self.disk_low_bytes)), free)
+        });
+        let full = self.measures.disk_full.load(Ordering::Relaxed);
+        DiskFacts { state, free_bytes, low_bytes: self.disk_low_bytes, full }
+    }
+
+    /// The facts of this moment. When trust has changed it looks at own certificates; it does not wait for
+    /// anybody.
     pub fn facts(&self) -> Facts {
         let now_ms = i64::try_from(self.clock.now().0).unwrap_or(i64::MAX);
         let stops = self.gateway().map(|gateway| {
@@ -198,8 +218,7 @@ impl Observed {
             committer_ended: self.committer_ended.load(Ordering::Relaxed),
             commit_millis: self.measures.commit_millis(),
             key: self.key(),
-            disk_free_bytes: machine::disk(&self.data_dir).map(|disk| disk.free_bytes),
-            disk_full: self.measures.disk_full.load(Ordering::Relaxed),
+            disk: self.disk(),
             trust: self.trust_facts(),
             certificates: self.certificates(now_ms),
             stops: stops.unwrap_or_default(),

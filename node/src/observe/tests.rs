@@ -80,6 +80,7 @@ fn site() -> Site {
         node: "430600".parse().unwrap(),
         peers: vec!["421200".parse().unwrap()],
         data_dir: dir.path().join("data"),
+        disk_low_bytes: 1,
         measures,
         trust: Arc::new(ArcSwap::from_pointee(trust)),
         signer: Arc::clone(&key) as Arc<dyn Signer>,
@@ -201,6 +202,10 @@ fn the_metrics_are_well_formed_and_say_what_is_there() {
         "tongban_store_open 0.0",
         "tongban_ready 0.0",
         "tongban_ready_check{check=\"disk\"} 1.0",
+        "tongban_disk_state{state=\"normal\"} 1.0",
+        "tongban_disk_state{state=\"low\"} 0.0",
+        "tongban_disk_state{state=\"spent\"} 0.0",
+        "tongban_disk_low_bytes 1.0",
         "tongban_crl_stale{domain=\"hunan.tongban\"} 0.0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

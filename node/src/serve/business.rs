@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use gateway::channel::letter::RESERVED_ALIAS;
 use gateway::committer::Submission;
-use gateway::gateway::{CaseEntry, Gateway, MessageState};
+use gateway::gateway::{CaseEntry, Gateway, MessageState, Named};
 use gateway::id::{CaseId, Digest, Kind, LogPosition, MessageId, NodeId};
+use gateway::limits::{BODY_BYTES_MAX, BODY_SALT_BYTES};
 use gateway::refusal::{Refusal, RefusalCode};
 use gateway::service::case::CaseState;
 use gateway::time::UnixMillis;
@@ -116,8 +117,17 @@ fn message_state(state: Option<MessageState>) -> pb::MessageState {
     }
 }
 
-/// A request as the committer takes it. One that names files reads the index for them, and blocks.
+/// A request as the committer takes it: of one call or of a stream, judged alike and in one order. Comes
+/// after the quota and before everything that depends on the node's state. One that names files reads
+/// the index for them, and blocks.
 pub(super) fn submission(gateway: &Gateway, request: pb::SubmitRequest) -> Result<Submission, Refusal> {
+    read(gateway, request).inspect_err(|refusal| {
+        // The detail may quote what the caller wrote: that is for the caller alone.
+        gateway.tell_refused(Named::default(), &refusal.code.into());
+    })
+}
+
+fn read(gateway: &Gateway, request: pb::SubmitRequest) -> Result<Submission, Refusal> {
     let bad = |what: String| Refusal::new(RefusalCode::BadRequest, what);
     if request.idempotency_key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
         return Err(bad(format!("idempotency_key: over {IDEMPOTENCY_KEY_BYTES_MAX} bytes")));
@@ -130,6 +140,9 @@ pub(super) fn submission(gateway: &Gateway, request: pb::SubmitRequest) -> Resul
     // Documents are signed by the node, refusals written by it: nobody submits their bytes.
     if kind.is_control() {
         return Err(bad(format!("kind: {kind} is the node's own; see PublishDocument")));
+    }
+    if request.payload.len() + BODY_SALT_BYTES > BODY_BYTES_MAX {
+        return Err(Refusal::new(RefusalCode::TooLarge, format!("bytes={}", request.payload.len())));
     }
     let message = |bytes: &[u8], field: &str| -> Result<Option<MessageId>, Refusal> {
         if bytes.is_empty() {
@@ -200,7 +213,10 @@ impl Business for BusinessService {
     async fn submit(&self, request: Request<pb::SubmitRequest>) -> Result<Response<pb::SubmitReply>, Status> {
         let submitter = self.submitters.name(&request)?;
         let bytes = request.get_ref().payload.len();
-        self.submitters.charge(&submitter, 1, bytes).map_err(|refusal| to_status(&refusal))?;
+        self.submitters.charge(&submitter, 1, bytes).map_err(|refusal| {
+            self.gateway.tell_batch_refused(1, &refusal);
+            to_status(&refusal)
+        })?;
         let request = request.into_inner();
         let submission = if request.blobs.is_empty() {
             submission(&self.gateway, request).map_err(|refusal| to_status(&refusal))?

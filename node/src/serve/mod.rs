@@ -75,6 +75,7 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
         node: config.node,
         peers: config.peers.iter().map(|peer| peer.node).collect(),
         data_dir: config.data_dir.clone(),
+        disk_low_bytes: config.bounds.disk_low_bytes,
         measures: Arc::clone(&measures),
         trust: Arc::clone(&trust),
         signer: Arc::clone(&signer),

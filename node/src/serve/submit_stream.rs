@@ -52,7 +52,7 @@ async fn read(
     gateway: Gateway,
     charge: impl Fn(usize, usize) -> Result<(), Refusal> + Send,
     mut requests: Streaming<pb::SubmitBatch>,
-    pending: mpsc::Sender<Pending>,
+    pending: mpsc::Sender<Result<Pending, Status>>,
     answers: mpsc::Sender<Result<pb::SubmitAnswers, Status>>,
 ) {
     loop {
@@ -60,23 +60,34 @@ async fn read(
             () = answers.closed() => return,
             batch = requests.message() => batch,
         };
-        // The caller is done, or gone: what it handed in is answered all the same.
-        let Ok(Some(batch)) = batch else { return };
+        // What was handed in before is answered first, whether the caller is done, gone, or sent what no
+        // node reads.
+        let batch = match batch {
+            Ok(Some(batch)) => batch,
+            Ok(None) => return,
+            Err(status) => {
+                let _ = pending.send(Err(status)).await;
+                return;
+            }
+        };
         let bytes: usize = batch.requests.iter().map(|request| request.payload.len()).sum();
         if batch.requests.len() > SUBMIT_BATCH_MAX || bytes > BATCH_BYTES_MAX {
             let detail = format!("requests={} bytes={bytes}", batch.requests.len());
-            let _ = answers.send(Err(to_status(&Refusal::new(RefusalCode::TooLarge, detail)))).await;
+            let refusal = Refusal::new(RefusalCode::TooLarge, detail);
+            gateway.tell_batch_refused(batch.requests.len(), &refusal);
+            let _ = pending.send(Err(to_status(&refusal))).await;
             return;
         }
         // Room first: an unanswered batch holds its messages in memory.
         let Ok(room) = pending.reserve().await else { return };
         let quota = charge(batch.requests.len(), bytes);
-        room.send(hand_in(&gateway, quota, batch).await);
+        room.send(Ok(hand_in(&gateway, quota, batch).await));
     }
 }
 
 async fn hand_in(gateway: &Gateway, quota: Result<(), Refusal>, batch: pb::SubmitBatch) -> Pending {
     if let Err(refusal) = quota {
+        gateway.tell_batch_refused(batch.requests.len(), &refusal);
         let refused = vec![None; batch.requests.len()];
         return Pending { peers: Vec::new(), refused, outcomes: Err(refusal) };
     }
@@ -117,7 +128,7 @@ async fn read_all(
 
 async fn answer(
     gateway: Gateway,
-    mut waiting: mpsc::Receiver<Pending>,
+    mut waiting: mpsc::Receiver<Result<Pending, Status>>,
     answers: mpsc::Sender<Result<pb::SubmitAnswers, Status>>,
 ) {
     let mut progress = gateway.progress();
@@ -129,7 +140,11 @@ async fn answer(
         tokio::select! {
             biased;
             next = waiting.recv(), if open => match next {
-                Some(pending) => {
+                Some(Err(status)) => {
+                    let _ = answers.send(Err(status)).await;
+                    return;
+                }
+                Some(Ok(pending)) => {
                     for peer in &pending.peers {
                         marked.entry(*peer).or_default();
                     }

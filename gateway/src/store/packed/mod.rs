@@ -3,8 +3,8 @@
 //!
 //! sled spends ten microseconds and some hundred bytes on a row, and an exchange makes several rows of
 //! each message. So a commit's rows go into a table in memory first, which costs one microsecond; when
-//! it has grown to [`FREEZE_BYTES`] it is frozen and a thread of its own writes it down: the tables with
-//! a row for every message as one sorted [`run`], the few rows of the other tables into sled, together
+//! it has grown to `FREEZE_BYTES` it is frozen and a thread of its own writes it down: the tables with
+//! a row for every message as one sorted run, the few rows of the other tables into sled, together
 //! with the list of runs and the position that all of it reflects, in one batch of sled's. Runs of one
 //! size are merged, so that a look-up meets few of them; a filter in memory spares most of those.
 //!
