@@ -14,7 +14,7 @@
 //!   │                     │                  │              │            ├─ 9 one frame ──▶│ synced
 //!   │                     │                  │              │◀ 10 receipt┤                 │
 //!   │                     │◀─ 11 verify ─────┼──────────────┤            │ 12 inbox        │
-//!   │                     ├─ 12 one frame ──▶│ synced       │            │                 │
+//!   │◀──── 12 receipt ────┤ (next frame) ───▶│              │            │                 │
 //! ```
 //!
 //! 1. **Submit.** [`Gateway::submit`](crate::gateway::Gateway::submit) puts a
@@ -42,8 +42,9 @@
 //!    crash before the index has it is made good at the next start: the frame is replayed by the code
 //!    that applies a live commit.*
 //! 6. **Deliver.** [`link`](crate::link) reads the log from R's size on and sends what was committed
-//!    since its last look: so batches form by themselves. It reads the disk, never the memory of the
-//!    commit. *A crash forgets what was in flight; at the next contact R states its size.*
+//!    since its last look: so batches form by themselves. It reads through the
+//!    [`archive`](crate::archive), which still holds the newest commits as they became durable, and the
+//!    disk for older ones. *A crash forgets what was in flight; at the next contact R states its size.*
 //! 7. **Verify.** R checks the note, its key and the trust in that key at this moment, the limits and
 //!    the signature; only then is there a [`VerifiedBatch`](crate::channel::batch::VerifiedBatch). *A
 //!    crash leaves nothing at R; S has no receipt and sends again.*
@@ -58,14 +59,17 @@
 //!     has it on disk, and shows it in its next `Open`; S takes it from there.*
 //! 11. **Verify the receipt.** Both signatures, the trust in R's key, and that S itself has this root at
 //!     this size: a receipt for what S never signed stops the channel.
-//! 12. **One frame** at S records the receipt, and the credit comes back. Meanwhile R's business system
+//! 12. **The receipt** is shown to whoever waits and the credit comes back. It is durable at R, who shows
+//!     it at every contact, so S writes it with whatever comes next and spends no sync on it; a crash
+//!     before that costs a contact. Meanwhile R's business system
 //!     reads its inbox from its durable cursor on; when it acknowledges, the cursor's move is one more
 //!     fact. *A crash of the business system between acting and acknowledging shows it the entry again:
 //!     its own key for its own act makes that harmless.*
 //!
 //! # What follows
 //!
-//! - *At S:* "submitted" means step 4, "receipted" means step 12. Nothing in between is promised.
+//! - *At S:* "submitted" means step 4, "receipted" means step 11: R has it on disk and has signed for it.
+//!   Nothing in between is promised.
 //! - *Throughput* is the number of entries per commit times commits per second; a lone message waits
 //!   for nobody. Signatures are per commit and log, not per message.
 //! - *Recovery is the normal path:* a new link always begins by asking R's size, and a start always

@@ -8,6 +8,7 @@
 //! | [`journey`] | What happens to one message, step by step, and what does a crash there leave behind? |
 //! | [`contact`] | What happens when a node starts, loses its disk, or comes back from a backup? |
 //! | [`two_channels`] | How do two nodes without a common clock agree about one case? |
+//! | [`engine`] | Where do the microseconds go, and what was measured? |
 //! | [`decisions`] | Why is it so, and what would change our mind? |
 //! | [`threats`] | What is defended against, and what is not? |
 //!
@@ -35,6 +36,7 @@
 
 pub mod contact;
 pub mod decisions;
+pub mod engine;
 pub mod floors;
 pub mod journey;
 pub mod threats;
