@@ -147,16 +147,16 @@ impl Findings {
         let case = self.case_id.as_deref().unwrap_or("-");
         if chinese {
             vec![
-                format!("{from} 向 {to} 发出了报文 {}({}),办件 {case}。", self.message_id, self.kind),
-                format!("它是该通道第 {} 条,位于双方签名的检查点(长度 {})之下。", self.index, self.size),
-                format!("发送方于 {} 签名,密钥 {}。", self.signed, self.origin),
-                format!("接收方于 {} 签收(精确到秒),密钥 {}。", self.received, self.cosigner),
-                format!("依据协议 {},标准 {}。", digest(self.agreement), digest(self.standard)),
+                format!("{from} 向 {to} 发出了报文 {}（{}），办件 {case}。", self.message_id, self.kind),
+                format!("它是该通道第 {} 条，位于双方签名的检查点（长度 {}）之下。", self.index, self.size),
+                format!("发送方于 {} 签名，密钥 {}。", self.signed, self.origin),
+                format!("接收方于 {} 签收（精确到秒），密钥 {}。", self.received, self.cosigner),
+                format!("依据协议 {}，标准 {}。", digest(self.agreement), digest(self.standard)),
                 match &self.payload {
-                    Some(payload) => format!("报文体在内({} 字节),与报文头摘要相符。", payload.len()),
-                    None => "报文体不在内(已销毁或未附):仅证明报文头所载事实与报文体摘要。".into(),
+                    Some(payload) => format!("报文体在内（{} 字节），与报文头摘要相符。", payload.len()),
+                    None => "报文体不在内（已销毁或未附）：仅证明报文头所载事实与报文体摘要。".into(),
                 },
-                "未证明:内容是否属实;接收方是否同意(见其裁决与回复)。".into(),
+                "未证明：内容是否属实；接收方是否同意（见其裁决与回复）。".into(),
             ]
         } else {
             vec![

@@ -110,35 +110,35 @@ macro_rules! refusals {
 refusals! {
     // -- the entry itself
     UnknownKind = "entry.unknown_kind", Peer, Unimplemented,
-        "本节点不认识这一消息种类;请核对双方版本后再发。",
+        "本节点不认识这一消息种类；请核对双方版本后再发。",
         "This node does not know the kind of this message; compare the versions of both nodes before sending it again.";
     MalformedHeader = "entry.malformed_header", Peer, InvalidArgument,
-        "报文头不符合 WIRE.md 的规定;请发送方检查其编码程序。",
+        "报文头不符合 WIRE.md 的规定；请发送方检查其编码程序。",
         "The header does not follow WIRE.md; the sender must correct its encoder.";
     MalformedPayload = "entry.malformed_payload", Peer, InvalidArgument,
-        "报文体无法按其种类解读;请发送方检查内容后以新编号重发。",
+        "报文体无法按其种类解读；请发送方检查内容后以新编号重发。",
         "The payload cannot be read as its kind says; correct it and send it under a new message id.";
     BodyDigest = "entry.body_digest", Peer, InvalidArgument,
-        "报文体与报文头所记摘要不符;请发送方核对后以新编号重发。",
+        "报文体与报文头所记摘要不符；请发送方核对后以新编号重发。",
         "The body does not match the digest in the header; check it and send it under a new message id.";
     BodyMissing = "entry.body_missing", Peer, DataLoss,
-        "报文体已缺失且未登记销毁;请发送方查明原因。",
+        "报文体已缺失且未登记销毁；请发送方查明原因。",
         "The body is missing without an erasure on record; the sender must find out why.";
     TooLarge = "entry.too_large", Peer, InvalidArgument,
-        "报文超过规定长度;大文件请作为附件传送。",
+        "报文超过规定长度；大文件请作为附件传送。",
         "The entry is larger than the limit; send large files as blobs.";
     Expired = "entry.expired", Peer, FailedPrecondition,
-        "报文到达时已过有效期,未予处理;如仍需办理请重新发起。",
+        "报文到达时已过有效期，未予处理；如仍需办理请重新发起。",
         "The entry had expired when it arrived and was not acted on; send it anew if it is still wanted.";
     WrongChannel = "entry.wrong_channel", Peer, InvalidArgument,
-        "报文头所写通道与实际通道不符;请发送方检查路由。",
+        "报文头所写通道与实际通道不符；请发送方检查路由。",
         "The header names another channel than the one it came by; the sender must check its routing.";
     DuplicateDifferent = "entry.duplicate_different", Peer, AlreadyExists,
-        "同一编号已用于不同内容;原内容有效,新内容请换新编号。",
+        "同一编号已用于不同内容；原内容有效，新内容请换新编号。",
         "This message id was used for other content; the first stands, send the new content under a new id.";
 
     Duplicate = "entry.duplicate", Peer, AlreadyExists,
-        "同一编号的同一内容此前已收到,未再处理。",
+        "同一编号的同一内容此前已收到，未再处理。",
         "The same content under the same id was received before and is not acted on again.";
 
     // -- blobs
@@ -170,231 +170,231 @@ refusals! {
 
     // -- agreement and standard
     NoAgreement = "agreement.none", Operator, PermissionDenied,
-        "双方没有涵盖此消息的协议;请先签署协议。",
+        "双方没有涵盖此消息的协议；请先签署协议。",
         "No agreement between the two nodes covers this message; sign one first.";
     AgreementNotEffective = "agreement.not_effective", Operator, FailedPrecondition,
-        "协议尚未由双方签署同一文本,或不在有效期内;请用 tongban document list 核对。",
+        "协议尚未由双方签署同一文本，或不在有效期内；请用 tongban document list 核对。",
         "The agreement is not signed by both over the same bytes, or is outside its term; see `tongban document list`.";
     AgreementSuspended = "agreement.suspended", Operator, FailedPrecondition,
-        "协议已中止;恢复后方可继续。",
+        "协议已中止；恢复后方可继续。",
         "The agreement is suspended; it must be resumed first.";
     ItemNotCovered = "agreement.item_not_covered", Operator, PermissionDenied,
-        "协议未列入此事项或此方向;请修订协议。",
+        "协议未列入此事项或此方向；请修订协议。",
         "The agreement does not list this item in this direction; amend it.";
     PurposeNotCovered = "agreement.purpose_not_covered", Operator, PermissionDenied,
-        "协议不允许此用途;请按协议所列用途申请。",
+        "协议不允许此用途；请按协议所列用途申请。",
         "The agreement does not allow this purpose; ask under one that it lists.";
     FieldNotCovered = "agreement.field_not_covered", Operator, PermissionDenied,
-        "所请求字段超出协议授权范围;请只请求协议所列字段。",
+        "所请求字段超出协议授权范围；请只请求协议所列字段。",
         "A requested field is outside the agreement; ask only for those it lists.";
     StandardMismatch = "standard.mismatch", Operator, FailedPrecondition,
-        "所引标准版本与协议所定不一致;请取用协议所定版本。",
+        "所引标准版本与协议所定不一致；请取用协议所定版本。",
         "The standard edition is not the one the agreement pins; use that one.";
     StandardUnknown = "standard.unknown", Operator, NotFound,
-        "本节点没有所引标准文本;请发布方先发布。",
+        "本节点没有所引标准文本；请发布方先发布。",
         "This node does not hold the standard; its issuer must publish it first.";
     DocumentSignature = "document.signature", Peer, InvalidArgument,
-        "文书签名无效或签署人不是通道发送方;请重新签署。",
+        "文书签名无效或签署人不是通道发送方；请重新签署。",
         "The document's signature is invalid or not the channel sender's; sign it again.";
     DocumentMalformed = "document.malformed", Peer, InvalidArgument,
-        "文书内容不合格式;请按所指位置更正后重新发布。",
+        "文书内容不合格式；请按所指位置更正后重新发布。",
         "The document does not follow its format; correct the place named and publish it again.";
 
     // -- case
     CaseUnknown = "case.unknown", Peer, NotFound,
-        "没有此业务协同编号的办件;请核对编号。",
+        "没有此业务协同编号的办件；请核对编号。",
         "There is no case of this number; check the number.";
     CaseExists = "case.exists", Peer, AlreadyExists,
-        "此业务协同编号已有办件;新办件请用新编号。",
+        "此业务协同编号已有办件；新办件请用新编号。",
         "A case of this number exists already; use a new number for a new case.";
     CaseWrongRole = "case.wrong_role", Peer, PermissionDenied,
-        "此环节不归发送方所有(收件地不得作出受理、许可等决定);请由有权一方办理。",
+        "此环节不归发送方所有（收件地不得作出受理、许可等决定）；请由有权一方办理。",
         "This transition is not the sender's to make (the receiving place never decides); the owning side must act.";
     CaseWrongState = "case.wrong_state", Peer, FailedPrecondition,
-        "办件当前状态不允许此环节;请先查看办件状态。",
+        "办件当前状态不允许此环节；请先查看办件状态。",
         "The case's present state does not allow this transition; look at the case first.";
     CaseSupplementTwice = "case.supplement_twice", Peer, FailedPrecondition,
-        "补正告知只能一次、一并作出;此前已告知。",
+        "补正告知只能一次、一并作出；此前已告知。",
         "A supplement may be asked for once, all at once; it was asked for before.";
     CaseReasonMissing = "case.reason_missing", Peer, InvalidArgument,
-        "此决定须写明理由;请补充理由后重办。",
+        "此决定须写明理由；请补充理由后重办。",
         "This decision needs its reason in writing; add it and act again.";
     CaseMaterialMissing = "case.material_missing", Operator, InvalidArgument,
-        "缺少标准所列必要材料;请一次性告知申请人补齐。",
+        "缺少标准所列必要材料；请一次性告知申请人补齐。",
         "A material that the standard requires is missing; tell the applicant once, completely.";
     CaseTooManyFacts = "case.too_many_facts", Peer, ResourceExhausted,
-        "此办件的环节记录已达上限;请联系运维核查。",
+        "此办件的环节记录已达上限；请联系运维核查。",
         "The case has reached its limit of recorded facts; ask the operator to look into it.";
     CasePersonInvalid = "case.person_invalid", Operator, InvalidArgument,
-        "申请人或代理人证件号码未通过校验;请核对证件。",
+        "申请人或代理人证件号码未通过校验；请核对证件。",
         "The identity number of the applicant or agent fails its check; compare it with the document.";
     CaseNumberInvalid = "case.number_invalid", Operator, InvalidArgument,
-        "业务协同编号不合规则或与收件地、属地不符;请重新取号。",
+        "业务协同编号不合规则或与收件地、属地不符；请重新取号。",
         "The case number breaks its rule or names other places; take a new number.";
 
     // -- licence, recognition
     LicenceIdInvalid = "licence.id_invalid", Peer, InvalidArgument,
-        "证照标识校验不通过;请核对标识各段与校验位。",
+        "证照标识校验不通过；请核对标识各段与校验位。",
         "The licence identifier fails its check; compare its parts and check character.";
     LicenceElementsMissing = "licence.elements_missing", Peer, InvalidArgument,
-        "查询证照须写明用途与五要素(机构、人员、事项名称、事项编码、业务编号)。",
+        "查询证照须写明用途与五要素（机构、人员、事项名称、事项编码、业务编号）。",
         "A licence query needs its purpose and the five elements (body, person, item name, item code, case number).";
     LicenceNotAsked = "licence.not_asked", Peer, FailedPrecondition,
         "答复所对应的查询不存在或已答复。",
         "The query that this answers does not exist or was answered before.";
     RecognitionRuleUnknown = "recognition.rule_unknown", Peer, NotFound,
-        "协议中没有此互认规则;请核对规则编号与协议版次。",
+        "协议中没有此互认规则；请核对规则编号与协议版次。",
         "The agreement has no such recognition rule; check the rule and the edition.";
 
     // -- channel: cryptography, position
     NotContacted = "channel.not_contacted", Unknown, Unavailable,
-        "启动后尚未与对方取得联系;提交已保存,联系后自动排序发送。",
+        "启动后尚未与对方取得联系；提交已保存，联系后自动排序发送。",
         "The peer has not been reached since the start; submissions are kept and sequenced at contact.";
     ChannelUnknown = "channel.unknown", Operator, NotFound,
-        "没有到该节点的通道;请先在配置中登记对方。",
+        "没有到该节点的通道；请先在配置中登记对方。",
         "There is no channel to that node; list the peer in the configuration first.";
     ChannelStopped = "channel.stopped", Unknown, FailedPrecondition,
-        "通道已停;用 tongban channel show 查看原因与解除办法。",
+        "通道已停；用 tongban channel show 查看原因与解除办法。",
         "The channel is stopped; `tongban channel show` tells why and what ends the stop.";
     WrongIndex = "channel.wrong_index", Peer, FailedPrecondition,
-        "批次起点与本方副本长度不接;请从本方所报位置重发。",
+        "批次起点与本方副本长度不接；请从本方所报位置重发。",
         "The batch does not start where this copy ends; resend from the size stated in Open.";
     WrongEpoch = "channel.wrong_epoch", Peer, FailedPrecondition,
-        "批次所属期次与本方不同;请先完成期次交接。",
+        "批次所属期次与本方不同；请先完成期次交接。",
         "The batch is of another epoch; close and open the epoch first.";
     BadCheckpoint = "channel.bad_checkpoint", Peer, InvalidArgument,
-        "检查点文本不合 WIRE.md;请发送方检查。",
+        "检查点文本不合 WIRE.md；请发送方检查。",
         "The checkpoint's text does not follow WIRE.md; the sender must correct it.";
     BadSignature = "channel.bad_signature", Peer, Unauthenticated,
-        "检查点签名验证不通过;请核对对方签名证书与密钥。",
+        "检查点签名验证不通过；请核对对方签名证书与密钥。",
         "The checkpoint's signature does not verify; compare the peer's signing certificate and key.";
     UnknownKey = "channel.unknown_key", Unknown, Unavailable,
-        "检查点所用密钥本节点尚不认识;收到对方签名证书后自动重试。",
+        "检查点所用密钥本节点尚不认识；收到对方签名证书后自动重试。",
         "The checkpoint's key is not yet known here; it is tried again when the certificate arrives.";
     RootMismatch = "channel.root_mismatch", Peer, DataLoss,
-        "按收到的报文算得的根与签名的根不符,通道已停;请双方比对后执行 tongban channel resume。",
+        "按收到的报文算得的根与签名的根不符，通道已停；请双方比对后执行 tongban channel resume。",
         "The entries do not hash to the signed root, the channel is stopped; compare both copies, then `tongban channel resume`.";
     Fork = "channel.fork", Peer, DataLoss,
-        "同一长度出现两个签名的根(分叉),通道已停,双方检查点已留证;查明后执行 tongban channel resume。",
+        "同一长度出现两个签名的根（分叉），通道已停，双方检查点已留证；查明后执行 tongban channel resume。",
         "Two signed roots for one size (a fork): the channel is stopped and both checkpoints are kept; find the cause, then `tongban channel resume`.";
     TimeBackwards = "channel.time_backwards", Peer, FailedPrecondition,
-        "检查点时间早于前一检查点;请校准发送方时钟。",
+        "检查点时间早于前一检查点；请校准发送方时钟。",
         "The checkpoint is older than the one before; set the sender's clock.";
     ClockSkew = "channel.clock_skew", Unknown, Unavailable,
-        "检查点时间超前本机时钟五分钟以上;请双方核对时钟,随后自动重试。",
+        "检查点时间超前本机时钟五分钟以上；请双方核对时钟，随后自动重试。",
         "The checkpoint is more than five minutes ahead of this clock; compare both clocks, it is tried again by itself.";
     Unremembered = "channel.unremembered", Unknown, DataLoss,
-        "对方持有本节点签过而不记得的报文,正在补回;若未恢复备份,签名密钥可能被盗,请立即吊销。",
+        "对方持有本节点签过而不记得的报文，正在补回；若未恢复备份，签名密钥可能被盗，请立即吊销。",
         "The peer holds signed entries that this node does not remember, they are being recovered; if no backup was restored, the signing key may be stolen: revoke it.";
     CosignatureUnknown = "channel.cosignature_unknown", Peer, DataLoss,
-        "对方回执所指的长度或根不是本方签过的;通道已停,请双方比对。",
+        "对方回执所指的长度或根不是本方签过的；通道已停，请双方比对。",
         "The receipt names a size or root that this node never signed; the channel is stopped, compare both copies.";
 
     // -- link
     VersionUnsupported = "link.version", Operator, Unimplemented,
-        "双方没有共同的协议版本;请升级版本较低的一方。",
+        "双方没有共同的协议版本；请升级版本较低的一方。",
         "The two nodes share no protocol version; upgrade the older one.";
     WrongNode = "link.wrong_node", Peer, PermissionDenied,
-        "对方自称的节点与其证书不符;请核对对方配置与证书。",
+        "对方自称的节点与其证书不符；请核对对方配置与证书。",
         "The peer claims a node that is not its certificate's; check its configuration and certificate.";
     PeerUnknown = "link.peer_unknown", Operator, PermissionDenied,
-        "配置中没有此节点;如确为伙伴,请先登记。",
+        "配置中没有此节点；如确为伙伴，请先登记。",
         "This node is not listed as a peer here; add it to the configuration if it is a partner.";
     Fenced = "link.fenced", Unknown, Unavailable,
-        "同一对方已有更新的连接,本连接让位。",
+        "同一对方已有更新的连接，本连接让位。",
         "A newer link to the same peer stands; this one gives way.";
     FrameUnexpected = "link.frame_unexpected", Peer, InvalidArgument,
-        "此时不应出现这种帧;请对方检查程序。",
+        "此时不应出现这种帧；请对方检查程序。",
         "A frame of this kind is not due now; the peer must correct its program.";
     OpenMissing = "link.open_missing", Peer, Unavailable,
-        "对方未按时发送 Open;稍后自动重连。",
+        "对方未按时发送 Open；稍后自动重连。",
         "The peer sent no Open in time; the link is dialled again later.";
     LinkBroken = "link.broken", Unknown, Unavailable,
-        "连接中断;稍后自动重连,未确认的内容会重发。",
+        "连接中断；稍后自动重连，未确认的内容会重发。",
         "The connection broke; it is dialled again by itself, and what was not receipted is sent again.";
     CreditExceeded = "link.credit_exceeded", Peer, ResourceExhausted,
         "对方发送超过约定的在途批次数或批次长度。",
         "The peer sent more batches, or larger ones, than it was given credit for.";
     NotTrusted = "link.not_trusted", Operator, Unauthenticated,
-        "对方证书现已不受信任,连接关闭;请查看证书状态。",
+        "对方证书现已不受信任，连接关闭；请查看证书状态。",
         "The peer's certificate is no longer trusted, the link is closed; look at the state of its certificate.";
 
     // -- proof bundles
     ProofMalformed = "proof.malformed", Peer, InvalidArgument,
-        "证据文件不合 tongban-proof/v1 格式;请重新导出。",
+        "证据文件不合 tongban-proof/v1 格式；请重新导出。",
         "The bundle does not follow tongban-proof/v1; export it again.";
     ProofInclusion = "proof.inclusion", Peer, DataLoss,
-        "该报文不在所附检查点之下:报文头或审计路径已被改动。",
+        "该报文不在所附检查点之下：报文头或审计路径已被改动。",
         "The entry is not below the checkpoint: its header or the audit path was altered.";
     ProofSignature = "proof.signature", Peer, Unauthenticated,
-        "检查点签名验证不通过:检查点或证书已被改动。",
+        "检查点签名验证不通过：检查点或证书已被改动。",
         "A signature on the checkpoint does not verify: the checkpoint or a certificate was altered.";
     ProofUntrusted = "proof.untrusted", Operator, PermissionDenied,
-        "签名证书不能追溯到给定的信任根;请核对信任目录。",
+        "签名证书不能追溯到给定的信任根；请核对信任目录。",
         "A signing certificate does not lead to the given anchors; check the trust folder.";
     ProofBody = "proof.body", Peer, DataLoss,
-        "所附报文体与报文头的摘要不符:报文体已被改动。",
+        "所附报文体与报文头的摘要不符：报文体已被改动。",
         "The body does not match the digest in the header: the body was altered.";
 
     // -- dead letters
     LetterOverdue = "letter.overdue", Unknown, Unavailable,
-        "超过规定时间仍无对方回执;投递会自动继续,请用 tongban status 查看连接,必要时联系对方。",
+        "超过规定时间仍无对方回执；投递会自动继续，请用 tongban status 查看连接，必要时联系对方。",
         "No receipt has come within the time set; delivery goes on by itself, look at the link with `tongban status` and call the partner if need be.";
     LetterNone = "letter.none", Operator, NotFound,
-        "此报文不是死信:未被拒、未过期、未逾期,或本节点没有此报文。",
+        "此报文不是死信：未被拒、未过期、未逾期，或本节点没有此报文。",
         "This message is no dead letter: it was not refused, has not expired, is not overdue, or is not known here.";
     LetterSettled = "letter.settled", Operator, FailedPrecondition,
-        "此死信已重投或已作废,不能再次处理。",
+        "此死信已重投或已作废，不能再次处理。",
         "This dead letter was requeued or discarded before; it cannot be settled again.";
     LetterBodyGone = "letter.body_gone", Operator, FailedPrecondition,
-        "此报文的报文体已不在本节点,无法重投;请由业务系统重新提交。",
+        "此报文的报文体已不在本节点，无法重投；请由业务系统重新提交。",
         "The body of this message is not here any more and cannot be sent again; have the business system submit it anew.";
 
     // -- this node
     Overloaded = "node.overloaded", Ours, ResourceExhausted,
-        "节点繁忙,未收下此请求;请稍候重试。",
+        "节点繁忙，未收下此请求；请稍候重试。",
         "The node is busy and did not take the request; try again shortly.";
     Quota = "node.quota", Operator, ResourceExhausted,
-        "提交方超出配额,未收下此请求;请按提示的时间稍后以原编号重试,或请运维调整 limits。",
+        "提交方超出配额，未收下此请求；请按提示的时间稍后以原编号重试，或请运维调整 limits。",
         "The submitter is over its quota and the request was not taken; try again after the time named, under the same id, or have the operator change the limits.";
     StagingFull = "node.staging_full", Unknown, ResourceExhausted,
-        "等待联系对方的草稿已达上限,未收下此请求;请查对方连接,稍后重试。",
+        "等待联系对方的草稿已达上限，未收下此请求；请查对方连接，稍后重试。",
         "The drafts that wait for contact with the partner are at their limit and the request was not taken; look at the link, try again later.";
     StoreUnknown = "store.outcome_unknown", Unknown, Unavailable,
-        "磁盘写入结果未知,节点将停止并重读日志;请重启后以原编号重试。",
+        "磁盘写入结果未知，节点将停止并重读日志；请重启后以原编号重试。",
         "The outcome of a disk write is unknown, the node stops to re-read its journal; retry with the same id after the restart.";
     StoreDamaged = "store.damaged", Operator, DataLoss,
-        "日志有损坏;用 tongban store repair 查看位置并修复,缺失部分由伙伴副本补回。",
+        "日志有损坏；用 tongban store repair 查看位置并修复，缺失部分由伙伴副本补回。",
         "The journal is damaged; `tongban store repair` shows where and repairs it, partners give back what is missing.";
     StoreFull = "store.full", Operator, ResourceExhausted,
-        "磁盘空间不足,停止收件;请清理后自动恢复。",
+        "磁盘空间不足，停止收件；请清理后自动恢复。",
         "The disk is nearly full and nothing more is accepted; free some space, it recovers by itself.";
     Replaying = "store.replaying", Ours, Unavailable,
-        "存储尚未打开或正在重放日志;完成后自动就绪,请看进度。",
+        "存储尚未打开或正在重放日志；完成后自动就绪，请看进度。",
         "The store is not open yet or replays its journal; the node is ready when that is done, watch the progress.";
     KeySilent = "node.key_silent", Operator, Unavailable,
-        "签名密钥不应答或已锁定;请检查密钥文件或密码设备。",
+        "签名密钥不应答或已锁定；请检查密钥文件或密码设备。",
         "The signing key does not answer or is locked; look at the key's file or device.";
     CommitterEnded = "node.committer_ended", Ours, Unavailable,
-        "提交线程已停,节点不再收发;请查看日志并重启节点。",
+        "提交线程已停，节点不再收发；请查看日志并重启节点。",
         "The committer has ended and nothing is taken or sent any more; read the log and start the node again.";
     CommitterStalled = "node.committer_stalled", Unknown, Unavailable,
-        "一次提交迟迟未完成;请检查磁盘与内核日志。",
+        "一次提交迟迟未完成；请检查磁盘与内核日志。",
         "A commit has been going on for too long; look at the disk and the kernel's log.";
     TrustStale = "node.trust_stale", Operator, Unauthenticated,
-        "吊销列表已过期;请取得新的列表放入信任目录,宽限期后该信任域的连接将被拒绝。",
+        "吊销列表已过期；请取得新的列表放入信任目录，宽限期后该信任域的连接将被拒绝。",
         "A revocation list is out of date; put a new one into the trust folder, after the grace the domain's connections are refused.";
     CertificateExpiring = "node.certificate_expiring", Operator, Unauthenticated,
-        "本节点证书即将到期或已到期;请向 CA 申请新证书并更换。",
+        "本节点证书即将到期或已到期；请向 CA 申请新证书并更换。",
         "A certificate of this node expires soon or has expired; have the CA issue a new one and install it.";
     CertificateRefused = "node.certificate_refused", Operator, Unauthenticated,
-        "本节点的证书按自己的信任目录已不受信任;请核对证书与信任目录。",
+        "本节点的证书按自己的信任目录已不受信任；请核对证书与信任目录。",
         "This node's certificate is not trusted by its own trust folder; compare the certificate and the folder.";
     NotFound = "request.not_found", Operator, NotFound,
-        "没有找到所请求的内容;请核对编号。",
+        "没有找到所请求的内容；请核对编号。",
         "What was asked for does not exist; check the identifier.";
     BadRequest = "request.invalid", Operator, InvalidArgument,
-        "请求不合格式;请按提示更正。",
+        "请求不合格式；请按提示更正。",
         "The request is not well formed; correct what the message names.";
 }
 
@@ -443,7 +443,7 @@ impl Refusal {
         let text = if chinese { self.code.zh() } else { self.code.en() };
         match (self.detail.is_empty(), chinese) {
             (true, _) => text.to_owned(),
-            (false, true) => format!("{text}({})", self.detail),
+            (false, true) => format!("{text}（{}）", self.detail),
             (false, false) => format!("{text} ({})", self.detail),
         }
     }

@@ -51,7 +51,7 @@ impl From<ConnectError> for Failure {
             cause = deeper;
         }
         Failure::unreachable(both!(
-            "连不上节点的本地套接字 {socket}({cause});请确认节点已启动(tongban serve),--socket 或 --config 指向同一节点,且当前用户有权访问。",
+            "连不上节点的本地套接字 {socket}（{cause}）；请确认节点已启动（tongban serve），--socket 或 --config 指向同一节点，且当前用户有权访问。",
             "Cannot reach the node at its socket {socket} ({cause}); see that it runs (tongban serve), that --socket or --config name the same node, and that this user may open the socket."
         ))
     }

@@ -132,7 +132,7 @@ impl Failure {
         if error.kind() == ErrorKind::BrokenPipe {
             Self::exit(0)
         } else {
-            Self::system(both!("无法写出结果:{error}", "cannot write the result: {error}"))
+            Self::system(both!("无法写出结果：{error}", "cannot write the result: {error}"))
         }
     }
 }

@@ -54,7 +54,7 @@ pub fn from_status(status: &Status) -> Failure {
     let (code, message) = (status.code(), status.message());
     match code {
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Failure::unreachable(both!(
-            "节点没有答复({code:?}):{message};请查看节点是否在运行。",
+            "节点没有答复（{code:?}）：{message}；请查看节点是否在运行。",
             "The node did not answer ({code:?}): {message}; see whether it runs."
         )),
         _ => Failure {

@@ -34,6 +34,8 @@ async fn a_refused_and_a_dropped_one(rig: &mut Rig) -> (Vec<u8>, Vec<u8>) {
     rig.xianning.start().await;
     let mut approval = rig.xianning.desk().await;
     approval.act(YUEYANG, "case.grant", &case(1), &decision("符合条件")).await.expect("kept");
+    // Each is alone while it submits: had they met, 岳阳 would be told at once.
+    rig.xianning.kill();
     rig.yueyang.start().await;
     let mut window = rig.yueyang.desk().await;
     let mut kept = Vec::new();
@@ -49,6 +51,7 @@ async fn a_refused_and_a_dropped_one(rig: &mut Rig) -> (Vec<u8>, Vec<u8>) {
         };
         kept.push(window.submit(request).await.expect("kept").message_id.to_vec());
     }
+    rig.xianning.start().await;
     rig.meet().await;
     eventually("both letters to be dead", async || window.letters(false, 100).await.len() == 2).await;
     rig.balanced().await;

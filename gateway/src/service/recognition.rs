@@ -57,10 +57,10 @@ reasons! {
     R15 = "证照类型不在规则之内", "the type of licence is not one that the rule accepts";
     R16 = "剩余有效期不足", "too little validity remains";
     R20 = "持证主体不一致", "the holder is somebody else";
-    R21 = "姓名不一致(生僻字、间隔号等)", "the names differ (rare characters, middle dots)";
+    R21 = "姓名不一致（生僻字、间隔号等）", "the names differ (rare characters, middle dots)";
     R22 = "代理授权无效", "the agent's authorisation is not valid";
     R30 = "证照标识校验位错误", "the identifier's check character is wrong";
-    R31 = "证照标识校验位为变体(告警)", "the identifier's check character follows a known variant (warning)";
+    R31 = "证照标识校验位为变体（告警）", "the identifier's check character follows a known variant (warning)";
     R32 = "文件摘要不符", "the file does not match its digest";
     R33 = "签章无效", "the seal or signature is not valid";
     R34 = "证书链不受信任", "the certificate chain is not trusted";
@@ -70,10 +70,10 @@ reasons! {
     R50 = "所请求字段超出授权", "a requested field is outside the scope";
     R51 = "用途不符", "the purpose is missing or not allowed";
     R52 = "查询配额已用尽", "the day's quota is used up";
-    R60 = "来源超时(可重试)", "the source did not answer in time (may be tried again)";
-    R61 = "来源暂不可用(可重试)", "the source is not available now (may be tried again)";
+    R60 = "来源超时（可重试）", "the source did not answer in time (may be tried again)";
+    R61 = "来源暂不可用（可重试）", "the source is not available now (may be tried again)";
     R70 = "转人工核验", "a person must verify it";
-    R99 = "其他(须说明)", "other (stated in the note)";
+    R99 = "其他（须说明）", "other (stated in the note)";
 }
 
 impl ReasonCode {

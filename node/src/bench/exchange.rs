@@ -71,7 +71,7 @@ async fn measure(args: &ExchangeArgs, pair: &Pair, narrator: &Narrator) -> Resul
 
     let mut load = Load::open(pair, args).await?;
     narrator.tell(Moment::note(
-        format!("加载中:预热 {} 秒,计时 {} 秒", args.warm_up, args.duration),
+        format!("加载中：预热 {} 秒，计时 {} 秒", args.warm_up, args.duration),
         format!("under load: {} s to warm up, {} s measured", args.warm_up, args.duration),
     ));
     load.work(Duration::from_secs(u64::from(args.warm_up))).await?;
@@ -83,7 +83,7 @@ async fn measure(args: &ExchangeArgs, pair: &Pair, narrator: &Narrator) -> Resul
         if second.is_multiple_of(5) || second == total {
             let rate = load.took.len() as f64 / began.elapsed().as_secs_f64();
             narrator.tell(Moment::note(
-                format!("{second}/{total} 秒,{} 条/秒", grouped(rate as u64)),
+                format!("{second}/{total} 秒，{} 条/秒", grouped(rate as u64)),
                 format!("{second} of {total} s, {} messages/s", grouped(rate as u64)),
             ));
         }

@@ -87,7 +87,7 @@ impl Figures {
         if let Some(machine) = &self.machine {
             let built = match (machine.optimised, chinese) {
                 (true, _) => "",
-                (false, true) => "(未优化构建,数字无意义)",
+                (false, true) => "（未优化构建，数字无意义）",
                 (false, false) => " (built without optimisation: the figures mean nothing)",
             };
             let words = format!(
@@ -121,10 +121,10 @@ impl Figures {
             (self.bytes_per_message, self.journal_bytes_per_message, self.entry_bytes)
         {
             let words = format!("{all:.0} B = {:.2} × ({entry:.0} B), journal {journal:.0} B", all / entry);
-            line("每条占盘(单节点)", "on one node's disk, a message", words);
+            line("每条占盘（单节点）", "on one node's disk, a message", words);
         }
         if let Some(rss) = self.peak_rss_mib {
-            line("内存峰值(较大节点)", "peak memory of the larger node", format!("{rss:.0} MiB"));
+            line("内存峰值（较大节点）", "peak memory of the larger node", format!("{rss:.0} MiB"));
         }
         if let (Some(lost), Some(duplicated)) = (self.lost, self.duplicated) {
             line("丢失 / 重复", "lost / duplicated", format!("{lost} / {duplicated}"));

@@ -51,7 +51,7 @@ impl Pair {
         treaty::conclude(&items, year, &yueyang, &xianning, narrator).await?;
         let (submits, decides) = (&YUEYANG, &XIANNING);
         narrator.tell(Moment::note(
-            format!("两个节点就绪:{} 提交,{} 收取", submits.zh, decides.zh),
+            format!("两个节点就绪：{} 提交，{} 收取", submits.zh, decides.zh),
             format!("both nodes are ready: {} submits, {} receives", submits.en, decides.en),
         ));
         let item = items.into_iter().next().ok_or_else(|| DemoError::Broken("no items".into()))?;

@@ -50,37 +50,37 @@ pub struct ActArgs {
 pub enum Action {
     /// 业务签收
     Signfor,
-    /// 退件: --code --reason
+    /// 退件：--code --reason
     Return,
-    /// 受理: --document-number --promised-working-days
+    /// 受理：--document-number --promised-working-days
     Accept,
-    /// 不予受理: --document-number --reason
+    /// 不予受理：--document-number --reason
     Reject,
-    /// 补正告知: --item … --deadline-working-days
+    /// 补正告知：--item … --deadline-working-days
     SupplementRequest,
-    /// 补正提交: --materials
+    /// 补正提交：--materials
     SupplementSubmit,
     /// 补正不来
     Lapse,
     /// 审查
     Review,
-    /// 准予: --document-number
+    /// 准予：--document-number
     Grant,
-    /// 不予: --document-number --reason
+    /// 不予：--document-number --reason
     Deny,
-    /// 制证: --licence
+    /// 制证：--licence
     Licence,
-    /// 送达中: --method --tracking-number
+    /// 送达中：--method --tracking-number
     Dispatch,
-    /// 已送达: --method --delivered
+    /// 已送达：--method --delivered
     Deliver,
-    /// 撤回申请: --reason
+    /// 撤回申请：--reason
     WithdrawAsk,
-    /// 撤回确认: --reason
+    /// 撤回确认：--reason
     WithdrawConfirm,
-    /// 办结: --result
+    /// 办结：--result
     Close,
-    /// 好差评: --level --stage --channel
+    /// 好差评：--level --stage --channel
     Rate,
 }
 
@@ -96,13 +96,13 @@ pub struct Said {
     /// Number of the written document. 文书编号
     #[arg(long)]
     pub document_number: Option<String>,
-    /// Promised time, working days. 承诺办结时限(工作日)
+    /// Promised time, working days. 承诺办结时限（工作日）
     #[arg(long, value_name = "DAYS")]
     pub promised_working_days: Option<u32>,
     /// What is missing, MATERIAL=WHAT; repeat for more. 补正内容
     #[arg(long, value_name = "MATERIAL=WHAT")]
     pub item: Vec<String>,
-    /// Time for the supplement, working days. 补正期限(工作日)
+    /// Time for the supplement, working days. 补正期限（工作日）
     #[arg(long, value_name = "DAYS")]
     pub deadline_working_days: Option<u32>,
     /// Materials of a supplement, a JSON list as in `case submit`. 补正材料
@@ -123,7 +123,7 @@ pub struct Said {
     /// Result code of a closed case. 办结结果代码
     #[arg(long)]
     pub result: Option<String>,
-    /// 1 very satisfied … 5 very dissatisfied. 满意度(1 为最好)
+    /// 1 very satisfied … 5 very dissatisfied. 满意度（1 为最好）
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=5))]
     pub level: Option<u32>,
     /// What is rated. 评价环节
@@ -237,7 +237,7 @@ impl Action {
         };
         match said.left_over() {
             Some(option) => Err(Failure::usage(both!(
-                "此环节不用 {option};请去掉它,或核对环节名称。",
+                "此环节不用 {option}；请去掉它，或核对环节名称。",
                 "this act does not take {option}; leave it away, or check the act's name."
             ))),
             None => Ok(payload),
@@ -326,7 +326,7 @@ pub async fn act(console: Console, mut clients: Clients, mut args: ActArgs) -> R
     let now = UnixMillis(now_ms().unsigned_abs());
     if args.action == Action::Deliver && args.key.is_some() && args.said.delivered.is_none() {
         return Err(Failure::usage(both!(
-            "使用 --key 时须写明 --delivered:重试的内容必须相同。",
+            "使用 --key 时须写明 --delivered：重试的内容必须相同。",
             "with --key state --delivered as well: a retry must say the same."
         )));
     }

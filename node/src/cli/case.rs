@@ -36,7 +36,7 @@ const PAGE: u32 = 500;
 /// `tongban case submit`
 #[derive(Debug, Args)]
 pub struct SubmitArgs {
-    /// The case, JSON; `-` is stdin. 办件(JSON)
+    /// The case, JSON; `-` is stdin. 办件（JSON）
     #[arg(long, value_name = "JSON")]
     pub file: PathBuf,
     /// Idempotency key: the same key and case give the first answer again. 幂等键
@@ -82,7 +82,7 @@ pub async fn submit(console: Console, mut clients: Clients, args: SubmitArgs) ->
     let case = CaseFile::parse(&read_input(&args.file, INPUT_BYTES_MAX)?)?;
     if args.key.is_some() && case.received.is_none() {
         return Err(Failure::usage(both!(
-            "使用 --key 时须在办件中写明 received:重试的内容必须相同。",
+            "使用 --key 时须在办件中写明 received：重试的内容必须相同。",
             "with --key the case has to state `received`: a retry must say the same."
         )));
     }
@@ -117,7 +117,7 @@ pub async fn submit(console: Console, mut clients: Clients, args: SubmitArgs) ->
         return wait_for_receipt(console, &mut clients, case.to, submitted.message_id, args.wait).await;
     }
     Err(Failure::timeout(both!(
-        "连取 {MINT_ATTEMPTS_MAX} 个编号都已占用;请在办件中写明 case_id。",
+        "连取 {MINT_ATTEMPTS_MAX} 个编号都已占用；请在办件中写明 case_id。",
         "{MINT_ATTEMPTS_MAX} case numbers in a row were taken; state case_id in the case."
     )))
 }
@@ -134,7 +134,7 @@ fn mint(
     let refused = |error: gateway::codes::CodeError| {
         let (zh, en) = (error.message(true), error.message(false));
         Failure::input(both!(
-            "取不了业务协同编号:{zh} 请在办件中写明 case_id。",
+            "取不了业务协同编号：{zh} 请在办件中写明 case_id。",
             "cannot mint a case number: {en} State case_id in the case."
         ))
     };
@@ -279,14 +279,14 @@ fn case_text(lang: Lang, case: &CaseView) -> String {
         line(
             "撤回",
             "withdrawal",
-            lang.pick("已申请,待属地确认", "asked, the competent place has to confirm"),
+            lang.pick("已申请，待属地确认", "asked, the competent place has to confirm"),
         );
     }
     if case.rating_receiving != 0 {
-        line("评价(收件)", "rating, receiving", catalogue::rating(lang, case.rating_receiving));
+        line("评价（收件）", "rating, receiving", catalogue::rating(lang, case.rating_receiving));
     }
     if case.rating_competent != 0 {
-        line("评价(办理)", "rating, competent", catalogue::rating(lang, case.rating_competent));
+        line("评价（办理）", "rating, competent", catalogue::rating(lang, case.rating_competent));
     }
     let mut table = Table::new(
         lang.pick(["时间", "环节", "发送方", "序号", "说明"], ["time", "step", "from", "index", "note"]),
@@ -343,13 +343,18 @@ impl Submitted {
             }
             let place = match index {
                 Some(index) => lang.pick(format!("序号 {index}"), format!("index {index}")),
-                None => lang.pick("已保存,联系上对方后排序", "kept, sequenced at contact").to_owned(),
+                None => lang.pick("已保存，联系上对方后排序", "kept, sequenced at contact").to_owned(),
             };
-            let again =
-                if *duplicate { lang.pick("(重复提交,原答复)", " (submitted before)") } else { "" };
+            let again = if *duplicate {
+                lang.pick("（重复提交，原答复）", " (submitted before)")
+            } else {
+                ""
+            };
             let heading = lang.pick("报文", "message");
-            write!(text, "{heading} {message_id} → {to},{place}{again}").expect("a String takes every write");
-            if lang == Lang::En { text.replace(',', ", ") } else { text }
+            let comma = lang.pick("，", ", ");
+            write!(text, "{heading} {message_id} → {to}{comma}{place}{again}")
+                .expect("a String takes every write");
+            text
         })
     }
 }
@@ -384,14 +389,14 @@ pub(crate) async fn wait_for_receipt(
     if !receipted {
         let seconds = wait.wait;
         return Err(Failure::timeout(both!(
-            "{seconds} 秒内没有回执;报文已在本节点保存,仍会送达。",
+            "{seconds} 秒内没有回执；报文已在本节点保存，仍会送达。",
             "no receipt within {seconds} seconds; the message is kept here and will still be delivered."
         )));
     }
     let at = UnixMillis(receipt_ms);
     let document = json!({"message_id": message.to_string(), "index": index, "receipted": true, "receipt_ms": receipt_ms});
     console.result(&document, |lang| {
-        lang.pick(format!("对方回执 {at},序号 {index}"), format!("receipt at {at}, index {index}"))
+        lang.pick(format!("对方回执 {at}，序号 {index}"), format!("receipt at {at}, index {index}"))
     })
 }
 

@@ -162,7 +162,7 @@ impl CaseFile {
         let count = case.materials.len();
         if count > MATERIALS_MAX {
             return Err(Failure::input(both!(
-                "材料 {count} 份,最多 {MATERIALS_MAX} 份。",
+                "材料 {count} 份，最多 {MATERIALS_MAX} 份。",
                 "{count} materials are more than {MATERIALS_MAX}."
             )));
         }
@@ -262,7 +262,7 @@ pub fn parse_json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Failure> 
         let about_keys = ["missing field", "unknown field", "duplicate field"];
         let why = if about_keys.iter().any(|start| said.starts_with(start)) { said } else { String::new() };
         Failure::input(both!(
-            "JSON 第 {line} 行第 {column} 列有误,或类型不符。{why}",
+            "JSON 第 {line} 行第 {column} 列有误，或类型不符。{why}",
             "the JSON is wrong at line {line} column {column}, or a value has another type. {why}"
         ))
     })
@@ -330,7 +330,7 @@ fn digest(text: Option<&str>) -> Result<Bytes, Failure> {
     let Some(text) = text else { return Ok(Bytes::new()) };
     let digest = Digest::from_text(text).map_err(|error| {
         let why = error.why;
-        Failure::input(both!("摘要写法不对,应为 sha256: 加 64 位十六进制。", "a digest {why}."))
+        Failure::input(both!("摘要写法不对，应为 sha256: 加 64 位十六进制。", "a digest {why}."))
     })?;
     Ok(Bytes::copy_from_slice(&digest.to_wire()))
 }

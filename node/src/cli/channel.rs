@@ -28,7 +28,7 @@ pub struct ResumeArgs {
     /// The channel, FROM>TO; quote it. 通道
     #[arg(value_name = "FROM>TO")]
     pub channel: ChannelId,
-    /// What was found and agreed with the partner; it stays in the journal. 查明的原因,存档
+    /// What was found and agreed with the partner; it stays in the journal. 查明的原因，存档
     #[arg(long)]
     pub reason: String,
 }
@@ -81,7 +81,7 @@ fn print(console: Console, channel: &ChannelView) -> Result<(), Failure> {
             }
         }
         for (number, of_note) in channel.checkpoint.lines().enumerate() {
-            let heading = if number == 0 { lang.pick("检查点:\n", "checkpoint:\n") } else { "" };
+            let heading = if number == 0 { lang.pick("检查点：\n", "checkpoint:\n") } else { "" };
             writeln!(text, "{heading}  {}", printable(of_note)).expect("a String takes every write");
         }
         text

@@ -40,7 +40,7 @@ pub fn check(console: Console, args: &CheckArgs) -> Result<(), Failure> {
     let document = json!({"file": file.to_string(), "valid": true, "node": node.as_str(), "peers": peers});
     console.result(&document, |lang| {
         lang.pick(
-            format!("{file}:配置无误,节点 {node},伙伴 {peers} 个。"),
+            format!("{file}：配置无误，节点 {node}，伙伴 {peers} 个。"),
             format!("{file}: the configuration is good: node {node}, {peers} peers."),
         )
     })

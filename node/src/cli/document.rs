@@ -24,7 +24,7 @@ pub struct PublishArgs {
     /// The partner's division. 对方节点
     #[arg(long, value_name = "NODE")]
     pub to: NodeId,
-    /// The document, JSON; both sides sign the same bytes. 文书(JSON)
+    /// The document, JSON; both sides sign the same bytes. 文书（JSON）
     #[arg(long, value_name = "JSON")]
     pub file: PathBuf,
     /// Idempotency key: the same key and file give the first answer again. 幂等键

@@ -62,10 +62,10 @@ pub struct RequeueArgs {
     /// Which letter.
     #[command(flatten)]
     pub which: Which,
-    /// The new entry expires so long from now: a number and s, m, h or d; never when absent. 新报文有效期,如 24h
+    /// The new entry expires so long from now: a number and s, m, h or d; never when absent. 新报文有效期，如 24h
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub expires: Option<u64>,
-    /// Do it; without this, only show what would be done. 执行(缺省只显示计划)
+    /// Do it; without this, only show what would be done. 执行（缺省只显示计划）
     #[arg(long)]
     pub apply: bool,
 }
@@ -76,17 +76,17 @@ pub struct DiscardArgs {
     /// Which letter.
     #[command(flatten)]
     pub which: Which,
-    /// Why; the partner reads it too, so nothing personal. 作废原因,对方可见,勿含个人信息
+    /// Why; the partner reads it too, so nothing personal. 作废原因，对方可见，勿含个人信息
     #[arg(long)]
     pub reason: String,
-    /// Do it; without this, only show what would be done. 执行(缺省只显示计划)
+    /// Do it; without this, only show what would be done. 执行（缺省只显示计划）
     #[arg(long)]
     pub apply: bool,
 }
 
 /// Milliseconds of a text such as `90s`, `15m`, `24h`, `7d`.
 fn duration(text: &str) -> Result<u64, String> {
-    let wrong = || "write a number and s, m, h or d, such as 24h 请写数字加 s、m、h 或 d,如 24h".to_owned();
+    let wrong = || "write a number and s, m, h or d, such as 24h 请写数字加 s、m、h 或 d，如 24h".to_owned();
     let unit = match text.chars().next_back() {
         Some('s') => 1_000,
         Some('m') => 60_000,
@@ -150,7 +150,7 @@ pub async fn list(console: Console, mut clients: Clients, args: ListArgs) -> Res
         }
         let mut text = table.render();
         if !next.is_empty() {
-            let more = lang.pick("还有更多,继续:--after", "there are more, go on with --after");
+            let more = lang.pick("还有更多，继续：--after", "there are more, go on with --after");
             writeln!(text, "{more} {next}").expect("a String takes every write");
         }
         text
@@ -182,7 +182,9 @@ pub async fn show(console: Console, mut clients: Clients, args: ShowArgs) -> Res
         };
         let bytes = letter.payload.len();
         match letter.body_gone {
-            true => line("报文体", "body", lang.pick("已不在本节点,不能重投", "gone, it cannot be requeued")),
+            true => {
+                line("报文体", "body", lang.pick("已不在本节点，不能重投", "gone, it cannot be requeued"))
+            }
             false => line("报文体", "body", &lang.pick(format!("{bytes} 字节"), format!("{bytes} bytes"))),
         }
         if !letter.reason.is_empty() {
@@ -213,7 +215,7 @@ pub async fn requeue(console: Console, mut clients: Clients, args: RequeueArgs) 
             at => lang.pick(format!("有效至 {}", UnixMillis(at)), format!("expires {}", UnixMillis(at))),
         };
         lang.pick(
-            format!("重投:同一内容 {bytes} 字节,以新编号作为新报文发送,{expires};协议与标准按现行版本重新取定,规则重新判断。"),
+            format!("重投：同一内容 {bytes} 字节，以新编号作为新报文发送，{expires}；协议与标准按现行版本重新取定，规则重新判断。"),
             format!("requeue: the same {bytes} bytes as a new entry under a new id, {expires}; agreement and standard are pinned anew, and it is judged like any submission."),
         )
     })
@@ -233,7 +235,7 @@ pub async fn discard(console: Console, mut clients: Clients, args: DiscardArgs) 
     let plan = clients.business.discard_letter(request).await.map_err(|error| from_status(&error))?;
     print_plan(console, &plan.into_inner(), |lang, _| {
         lang.pick(
-            "作废:向对方发送作废报文;原报文仍在通道中,不改变其效力。".to_owned(),
+            "作废：向对方发送作废报文；原报文仍在通道中，不改变其效力。".to_owned(),
             "discard: a cancellation is sent to the partner; the old entry stays in the log, and its verdict stands.".to_owned(),
         )
     })
@@ -262,12 +264,14 @@ fn print_plan(
         writeln!(text, "{}", what(lang, plan)).expect("a String takes every write");
         let done = match (plan.applied, answer.duplicate) {
             (false, _) => lang.pick(
-                format!("未执行。加 --apply 执行;新报文编号将为 {id}。"),
+                format!("未执行。加 --apply 执行；新报文编号将为 {id}。"),
                 format!("Nothing was done. Add --apply to do it; the new message id will be {id}."),
             ),
-            (true, true) => lang
-                .pick(format!("此前已执行:报文编号 {id}。"), format!("It was done before: message id {id}.")),
-            (true, false) => lang.pick(format!("已执行:报文编号 {id}。"), format!("Done: message id {id}.")),
+            (true, true) => lang.pick(
+                format!("此前已执行：报文编号 {id}。"),
+                format!("It was done before: message id {id}."),
+            ),
+            (true, false) => lang.pick(format!("已执行：报文编号 {id}。"), format!("Done: message id {id}.")),
         };
         writeln!(text, "{done}").expect("a String takes every write");
         text

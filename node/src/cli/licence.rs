@@ -33,7 +33,7 @@ const CONSUMER: &str = "tongban-licence-query";
 /// `tongban licence put`
 #[derive(Debug, Args)]
 pub struct PutArgs {
-    /// The licence, JSON with the fields of GB/T 36903. 证照(JSON)
+    /// The licence, JSON with the fields of GB/T 36903. 证照（JSON）
     #[arg(long, value_name = "JSON")]
     pub file: PathBuf,
 }
@@ -57,19 +57,19 @@ pub struct QueryArgs {
     /// What the licence is needed for, as the agreement lists it. 用途
     #[arg(long)]
     pub purpose: String,
-    /// The body that asks. 五要素:机构
+    /// The body that asks. 五要素：机构
     #[arg(long)]
     pub org_name: String,
-    /// The person that asks. 五要素:人员
+    /// The person that asks. 五要素：人员
     #[arg(long)]
     pub user_name: String,
-    /// The item's name. 五要素:事项名称
+    /// The item's name. 五要素：事项名称
     #[arg(long)]
     pub item_name: String,
-    /// The item's code. 五要素:事项编码
+    /// The item's code. 五要素：事项编码
     #[arg(long)]
     pub item_code: String,
-    /// The case number. 五要素:业务编号
+    /// The case number. 五要素：业务编号
     #[arg(long)]
     pub business_code: String,
     /// A field that is asked for; repeat for more. 所需字段
@@ -130,7 +130,7 @@ pub async fn query(console: Console, mut clients: Clients, args: QueryArgs) -> R
     let reply = clients.business.submit(request).await.map_err(|error| from_status(&error))?.into_inner();
     let asked = message_id(&reply.message_id)?;
     console
-        .say(&both!("已发出查询 {asked},等待对方答复。", "query {asked} is sent, waiting for its answer."));
+        .say(&both!("已发出查询 {asked}，等待对方答复。", "query {asked} is sent, waiting for its answer."));
     let answered = async {
         while let Some(entry) = entries.message().await.map_err(|error| from_status(&error))? {
             acknowledge(&mut clients, CONSUMER, &entry).await?;
@@ -139,14 +139,14 @@ pub async fn query(console: Console, mut clients: Clients, args: QueryArgs) -> R
             }
         }
         Err(Failure::unreachable(both!(
-            "节点在答复到达前停止了;答复到达后可在收件箱中查看。",
+            "节点在答复到达前停止了；答复到达后可在收件箱中查看。",
             "the node stopped before the answer came; it will be in the inbox."
         )))
     };
     let seconds = args.timeout;
     let entry = tokio::time::timeout(Duration::from_secs(seconds), answered).await.map_err(|_| {
         Failure::timeout(both!(
-            "{seconds} 秒内没有答复;查询仍会送达,答复到达后可在收件箱中查看。",
+            "{seconds} 秒内没有答复；查询仍会送达，答复到达后可在收件箱中查看。",
             "no answer within {seconds} seconds; the query will still be delivered, and its answer will be in the inbox."
         ))
     })??;
@@ -210,13 +210,13 @@ fn answer(console: Console, entry: &InboxEntry, out: Option<&std::path::Path>) -
         if found {
             let pretty = serde_json::to_string_pretty(&statement).expect("a JSON value prints");
             lang.pick(
-                format!("{from} 证明(理由码 {reason}):"),
+                format!("{from} 证明（理由码 {reason}）："),
                 format!("attested by {from} (reason {reason}):"),
             ) + "\n"
                 + &pretty
         } else {
             lang.pick(
-                format!("{from} 未提供证照,理由码 {reason}。"),
+                format!("{from} 未提供证照，理由码 {reason}。"),
                 format!("{from} gave no licence, reason {reason}."),
             )
         }

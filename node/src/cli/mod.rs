@@ -35,7 +35,7 @@ use crate::console::{Console, Failure};
 use crate::text::Lang;
 
 /// Gateway between the government services of cities in different provinces.
-/// 跨省通办网关:一城一节点,异地收件、属地办理,收发可证。
+/// 跨省通办网关：一城一节点，异地收件、属地办理，收发可证。
 #[derive(Debug, Parser)]
 #[command(name = "tongban", version, propagate_version = true, disable_help_subcommand = true)]
 pub struct Cli {
@@ -340,7 +340,7 @@ fn dispatch(console: Console, node: &Node, command: Command) -> Result<ExitCode,
 /// Runs the demo: 0 only if every promise held.
 fn demo(console: Console, args: &crate::demo::DemoArgs) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
-        Failure::system(both!("起不了运行时:{error}", "cannot start the runtime: {error}"))
+        Failure::system(both!("起不了运行时：{error}", "cannot start the runtime: {error}"))
     })?;
     let chinese = console.lang == crate::text::Lang::Zh;
     match runtime.block_on(crate::demo::run(args, chinese, console.json)) {
@@ -353,7 +353,7 @@ fn demo(console: Console, args: &crate::demo::DemoArgs) -> Result<ExitCode, Fail
 /// Runs a measurement: 0 only if nothing was lost or doubled.
 fn bench(console: Console, command: &crate::bench::BenchCommand) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
-        Failure::system(both!("起不了运行时:{error}", "cannot start the runtime: {error}"))
+        Failure::system(both!("起不了运行时：{error}", "cannot start the runtime: {error}"))
     })?;
     let whole = runtime.block_on(crate::bench::run(command, console))?;
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -397,7 +397,7 @@ impl Node {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|error| Failure::system(both!("无法启动:{error}", "cannot start: {error}")))?;
+            .map_err(|error| Failure::system(both!("无法启动：{error}", "cannot start: {error}")))?;
         runtime.block_on(async { command(client::connect(&socket).await?).await })
     }
 }

@@ -136,7 +136,7 @@ pub fn join(console: Console, args: &JoinArgs) -> Result<(), Failure> {
     console.result(&document, |lang| {
         let file = file.display();
         lang.pick(
-            format!("{file}\n{node} 的证书与配置已生成。请在双方配置中互相登记 [[peer]]({address}),然后启动。"),
+            format!("{file}\n{node} 的证书与配置已生成。请在双方配置中互相登记 [[peer]]（{address}），然后启动。"),
             format!(
                 "{file}\n{node} has its certificates and a configuration. List it and its partners as [[peer]] \
                  of each other ({address}), then start it."
@@ -152,7 +152,7 @@ fn ports(nodes: &[NodeId], first: u16) -> Result<BTreeMap<NodeId, u16>, Failure>
             u16::try_from(index).ok().and_then(|index| first.checked_add(index)).filter(|port| *port != 0);
         let Some(port) = port else {
             return Err(Failure::usage(both!(
-                "端口超出范围;请换一个 --first-port。",
+                "端口超出范围；请换一个 --first-port。",
                 "the ports run out of range; choose another --first-port."
             )));
         };
@@ -195,7 +195,7 @@ fn plan(nodes: &[NodeId], now_ms: i64) -> Plan {
 fn config_text(node: NodeId, nodes: &[NodeId], ports: &BTreeMap<NodeId, u16>) -> String {
     let own = nodes.iter().position(|other| *other == node);
     let mut text = format!(
-        "# 由 tongban pki dev 生成,仅供开发与试点。各项说明见 tongban.sample.toml。\n\
+        "# 由 tongban pki dev 生成，仅供开发与试点。各项说明见 tongban.sample.toml。\n\
          # Written by `tongban pki dev`, for development and pilots. tongban.sample.toml explains every setting.\n\
          node = \"{node}\"\ndata_dir = \"data\"\n\n\
          [peer_listener]\naddress = \"127.0.0.1:{}\"\n\n\
@@ -234,7 +234,7 @@ fn refused(error: PkiError) -> Failure {
         PkiError::NotEmpty(dir) => {
             let dir = dir.display();
             Failure::input(both!(
-                "{dir} 不是空目录;请换一个新目录。",
+                "{dir} 不是空目录；请换一个新目录。",
                 "{dir} is not empty; choose a new folder."
             ))
         }
@@ -242,7 +242,7 @@ fn refused(error: PkiError) -> Failure {
             let path = path.display();
             Failure::system(both!("{path}:{source}", "{path}: {source}"))
         }
-        other => Failure::input(both!("无法签发:{other}", "cannot issue: {other}")),
+        other => Failure::input(both!("无法签发：{other}", "cannot issue: {other}")),
     }
 }
 

@@ -60,7 +60,7 @@ pub async fn export(console: Console, mut clients: Clients, args: ExportArgs) ->
     let (out, bytes) = (args.out.display().to_string(), bundle.len());
     console.result(&json!({"file": out, "bytes": bytes}), |lang| {
         lang.pick(
-            format!("证据包已写入 {out}({bytes} 字节)。"),
+            format!("证据包已写入 {out}（{bytes} 字节）。"),
             format!("the bundle is in {out}, {bytes} bytes."),
         )
     })
@@ -76,7 +76,7 @@ pub fn verify(console: Console, args: &VerifyArgs) -> Result<(), Failure> {
         Failure {
             code: error.code().to_owned(),
             ..Failure::input(both!(
-                "信任目录 {anchors} 不能使用:{error}。{zh}",
+                "信任目录 {anchors} 不能使用：{error}。{zh}",
                 "the trust folder {anchors} cannot be used: {error}. {en}"
             ))
         }

@@ -151,10 +151,10 @@ fn text(lang: Lang, reply: &ReconcileRunReply) -> String {
     text.push_str(match exit(reply) {
         0 => lang.pick("对账平衡。", "Balanced."),
         EXIT_BREAKS => lang.pick(
-            "对账有差异;请按上列差异码处理(见 docs/operating.md)。",
+            "对账有差异；请按上列差异码处理（见 docs/operating.md）。",
             "There are breaks; act on the codes above (docs/operating.md).",
         ),
-        _ => lang.pick("有在途报文,稍后再对。", "Entries are in flight; compare again shortly."),
+        _ => lang.pick("有在途报文，稍后再对。", "Entries are in flight; compare again shortly."),
     });
     text
 }

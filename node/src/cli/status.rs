@@ -29,7 +29,7 @@ pub async fn show(console: Console, mut clients: Clients) -> Result<(), Failure>
     console.result(&document, |lang| {
         let (node, version, position) = (&status.node, &status.version, status.journal_position);
         let head = lang.pick(
-            format!("节点 {node},版本 {version},日志第 {position} 帧\n"),
+            format!("节点 {node}，版本 {version}，日志第 {position} 帧\n"),
             format!("node {node}, version {version}, journal frame {position}\n"),
         );
         let peers = peer_table(lang, &status.peers);
@@ -64,7 +64,7 @@ fn peer_table(lang: Lang, peers: &[PeerView]) -> String {
             peer.failures.to_string(),
             match peer.circuit.as_str() {
                 "closed" => lang.pick("闭合", "closed").to_owned(),
-                "open" => lang.pick("断开,定时探测", "open, probed").to_owned(),
+                "open" => lang.pick("断开，定时探测", "open, probed").to_owned(),
                 "half_open" => lang.pick("正在探测", "probing").to_owned(),
                 other => other.to_owned(),
             },
@@ -79,13 +79,15 @@ fn peer_table(lang: Lang, peers: &[PeerView]) -> String {
 fn disk(lang: Lang, status: &StatusReply) -> String {
     let mib = status.disk_free_bytes / (1024 * 1024);
     match status.disk.as_str() {
-        "normal" => lang.pick(format!("磁盘正常,剩余 {mib} MiB\n"), format!("disk normal, {mib} MiB free\n")),
+        "normal" => {
+            lang.pick(format!("磁盘正常，剩余 {mib} MiB\n"), format!("disk normal, {mib} MiB free\n"))
+        }
         "low" => lang.pick(
-            format!("磁盘将满(剩余 {mib} MiB):不收新提交与新报文,清理后自动恢复\n"),
+            format!("磁盘将满（剩余 {mib} MiB）：不收新提交与新报文，清理后自动恢复\n"),
             format!("disk low ({mib} MiB free): nothing new is taken, it recovers by itself\n"),
         ),
         _ => lang.pick(
-            format!("磁盘几近用尽(剩余 {mib} MiB):停止一切写入,请立即清理\n"),
+            format!("磁盘几近用尽（剩余 {mib} MiB）：停止一切写入，请立即清理\n"),
             format!("disk spent ({mib} MiB free): nothing is written, free some space now\n"),
         ),
     }
@@ -134,7 +136,7 @@ pub(crate) fn channel_table(lang: Lang, channels: &[ChannelView]) -> String {
 pub(crate) fn state(lang: Lang, channel: &ChannelView) -> String {
     match channel {
         ChannelView { stopped, .. } if !stopped.is_empty() => {
-            lang.pick(format!("已停:{stopped}"), format!("stopped: {stopped}"))
+            lang.pick(format!("已停：{stopped}"), format!("stopped: {stopped}"))
         }
         ChannelView { contacted: false, .. } => lang.pick("尚未联系", "not contacted").to_owned(),
         ChannelView { connected: false, .. } => lang.pick("未连接", "not connected").to_owned(),

@@ -17,7 +17,7 @@ use crate::console::{Console, Failure};
 /// `tongban store repair`
 #[derive(Debug, Args)]
 pub struct RepairArgs {
-    /// Do it; without this, only show what would be done. 执行修复(缺省只查看)
+    /// Do it; without this, only show what would be done. 执行修复（缺省只查看）
     #[arg(long)]
     pub apply: bool,
 }
@@ -43,18 +43,18 @@ fn repair_journal(console: Console, journal: &Path, apply: bool) -> Result<(), F
         "state": "sound",
     });
     let summary = both!(
-        "日志 {segments} 段,可读至第 {readable} 帧,{bytes} 字节,其中已销毁报文体 {bodies_erased} 个。",
+        "日志 {segments} 段，可读至第 {readable} 帧，{bytes} 字节，其中已销毁报文体 {bodies_erased} 个。",
         "The journal has {segments} segments, is readable up to frame {readable}, {bytes} bytes; {bodies_erased} bodies are erased."
     );
     let (verdict, exit) = match after {
         After::Nothing => {
-            (both!("日志完好,无须修复。", "The journal is sound; there is nothing to repair."), 0)
+            (both!("日志完好，无须修复。", "The journal is sound; there is nothing to repair."), 0)
         }
         After::TornTail { file, offset, bytes } => {
             document["state"] = json!("torn_tail");
             document["torn"] = json!({"file": file, "offset": offset, "bytes": bytes});
             let text = both!(
-                "{file} 在 {offset} 处有一次被打断的写入({bytes} 字节,从未确认过);下次启动自动截去,无须修复。",
+                "{file} 在 {offset} 处有一次被打断的写入（{bytes} 字节，从未确认过）；下次启动自动截去，无须修复。",
                 "{file} ends at {offset} in a write that a crash interrupted ({bytes} bytes, never acknowledged); the next start cuts it by itself, there is nothing to repair."
             );
             (text, 0)
@@ -68,7 +68,7 @@ fn repair_journal(console: Console, journal: &Path, apply: bool) -> Result<(), F
             });
             let files = set_aside.join(", ");
             let damage = both!(
-                "{file} 在 {offset} 处损坏({what}),应为第 {expected} 帧;其后尚有 {later_frames} 帧可读。",
+                "{file} 在 {offset} 处损坏（{what}），应为第 {expected} 帧；其后尚有 {later_frames} 帧可读。",
                 "{file} is damaged at {offset} ({what}), where frame {expected} should lie; {later_frames} later frames are still readable."
             );
             let (act, exit) = if apply {
@@ -78,13 +78,13 @@ fn repair_journal(console: Console, journal: &Path, apply: bool) -> Result<(), F
                 document["kept"] = json!(kept.0);
                 document["set_aside_folder"] = json!(folder);
                 let act = both!(
-                    "已保留至第 {kept} 帧,其余移入 {folder};启动节点后,缺失部分由伙伴副本补回。请勿删除该目录。",
+                    "已保留至第 {kept} 帧，其余移入 {folder}；启动节点后，缺失部分由伙伴副本补回。请勿删除该目录。",
                     "Kept up to frame {kept}; the rest now lies in {folder}. Start the node: what is missing comes back from its partners. Do not delete that folder."
                 );
                 (act, 0)
             } else {
                 let act = both!(
-                    "执行 --apply 将保留至第 {readable} 帧,移出:{files}。先备份整个数据目录;其后已确认的内容须由伙伴补回。",
+                    "执行 --apply 将保留至第 {readable} 帧，移出：{files}。先备份整个数据目录；其后已确认的内容须由伙伴补回。",
                     "--apply would keep up to frame {readable} and set aside: {files}. Back up the whole data folder first; what was acknowledged after that frame has to come back from partners."
                 );
                 (act, 8)
@@ -104,9 +104,9 @@ fn repair_journal(console: Console, journal: &Path, apply: bool) -> Result<(), F
 fn refused(error: JournalError) -> Failure {
     match error {
         JournalError::Locked(_) => Failure::input(both!(
-            "节点正在运行({error});请先停止节点再检修。",
+            "节点正在运行（{error}）；请先停止节点再检修。",
             "The node is running ({error}); stop it first."
         )),
-        _ => Failure::system(both!("无法检修日志:{error}", "Cannot inspect or repair the journal: {error}")),
+        _ => Failure::system(both!("无法检修日志：{error}", "Cannot inspect or repair the journal: {error}")),
     }
 }

@@ -211,11 +211,11 @@ impl Walk<'_> {
             let home = if home.is_empty() { "".to_owned() } else { format!("[{home}]") };
             return match home.as_str() {
                 "" => both!(
-                    "未知的设置 {key};它应写在文件开头,任何 [表] 之前。",
+                    "未知的设置 {key}；它应写在文件开头，任何 [表] 之前。",
                     "unknown setting {key}; it belongs at the top of the file, before any [table]."
                 ),
                 home => both!(
-                    "此处没有 {key};它应写在 {home} 之下。",
+                    "此处没有 {key}；它应写在 {home} 之下。",
                     "there is no {key} here; it belongs under {home}."
                 ),
             };
@@ -229,7 +229,7 @@ impl Walk<'_> {
             .copied()
             .unwrap_or_default();
         both!(
-            "未知的设置 {key};最接近的是 {near}。",
+            "未知的设置 {key}；最接近的是 {near}。",
             "unknown setting {key}; the nearest known one is {near}."
         )
     }
@@ -246,7 +246,7 @@ fn of_toml(text: &str, error: &toml::de::Error, lines: &BTreeMap<String, usize>)
         line,
         setting: setting.unwrap_or_default(),
         text: both!(
-            "不合 TOML 写法或类型不符({said});请参照 tongban.sample.toml 改正。",
+            "不合 TOML 写法或类型不符（{said}）；请参照 tongban.sample.toml 改正。",
             "is not TOML or of another type ({said}); correct it as tongban.sample.toml shows."
         ),
     }

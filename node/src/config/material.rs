@@ -96,7 +96,7 @@ impl Found {
                 self.problem(
                     setting,
                     both!(
-                        "证书属于节点 {division},而 node = {own};请更换证书或改正 node。",
+                        "证书属于节点 {division}，而 node = {own}；请更换证书或改正 node。",
                         "the certificate speaks for node {division}, but node = {own}; change one of the two."
                     ),
                 );
@@ -114,13 +114,13 @@ impl Found {
         if dir.exists() {
             self.problem(
                 "data_dir",
-                both!("{shown} 不是目录;请换一个路径。", "{shown} is not a folder; choose another path."),
+                both!("{shown} 不是目录；请换一个路径。", "{shown} is not a folder; choose another path."),
             );
         } else if !dir.parent().is_some_and(|above| above.as_os_str().is_empty() || above.is_dir()) {
             self.problem(
                 "data_dir",
                 both!(
-                    "{shown} 的上级目录不存在;请先建立。",
+                    "{shown} 的上级目录不存在；请先建立。",
                     "the folder that should hold {shown} does not exist; make it first."
                 ),
             );

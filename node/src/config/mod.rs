@@ -193,7 +193,7 @@ impl std::error::Error for ConfigError {}
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let text = Both {
-            zh: format!("配置有误:\n{}", error.render(Lang::Zh)),
+            zh: format!("配置有误：\n{}", error.render(Lang::Zh)),
             en: format!("the configuration is wrong:\n{}", error.render(Lang::En)),
         };
         Self { code: "cli.config".to_owned(), ..Failure::input(text) }
@@ -212,7 +212,7 @@ impl Config {
                 line: None,
                 setting: String::new(),
                 text: both!(
-                    "读不了配置文件({error});请核对路径与权限。",
+                    "读不了配置文件（{error}）；请核对路径与权限。",
                     "cannot read the configuration ({error}); check the path and its permissions."
                 ),
             }],
@@ -300,7 +300,7 @@ impl Check<'_> {
             self.problem(
                 setting,
                 both!(
-                    "缺少此项;请参照 tongban.sample.toml 填写。",
+                    "缺少此项；请参照 tongban.sample.toml 填写。",
                     "is missing; write it as tongban.sample.toml shows."
                 ),
             );
@@ -311,7 +311,7 @@ impl Check<'_> {
     fn required_path(&mut self, setting: &str, value: Option<PathBuf>) -> Option<PathBuf> {
         let value = self.required(setting, value)?;
         if value.as_os_str().is_empty() {
-            self.problem(setting, both!("路径为空;请填写路径。", "is empty; write a path."));
+            self.problem(setting, both!("路径为空；请填写路径。", "is empty; write a path."));
             return None;
         }
         Some(self.base.join(value))
@@ -324,7 +324,7 @@ impl Check<'_> {
                 self.problem(
                     setting,
                     both!(
-                        "{text:?} 不是六位行政区划代码(GB/T 2260);例如 \"430600\"。",
+                        "{text:?} 不是六位行政区划代码（GB/T 2260）；例如 \"430600\"。",
                         "{text:?} is not a division code of six digits (GB/T 2260); write for example \"430600\"."
                     ),
                 );
@@ -344,7 +344,7 @@ impl Check<'_> {
                 self.problem(
                     setting,
                     both!(
-                        "{text:?} 不是 IP:端口(端口不得为 0);例如 \"0.0.0.0:7443\"。",
+                        "{text:?} 不是 IP：端口（端口不得为 0）；例如 \"0.0.0.0:7443\"。",
                         "{text:?} is not IP:port with a port other than 0; write for example \"0.0.0.0:7443\"."
                     ),
                 );
@@ -367,7 +367,7 @@ impl Check<'_> {
                 self.problem(
                     setting,
                     both!(
-                        "与 peer_listener.address 相同;请换一个端口。",
+                        "与 peer_listener.address 相同；请换一个端口。",
                         "is the same as peer_listener.address; choose another port."
                     ),
                 );
@@ -379,7 +379,7 @@ impl Check<'_> {
                 self.problem(
                     setting,
                     both!(
-                        "{text:?} 不是可用的 IP:端口;此处为明文且不认证,请写回环或管理网地址,如 \"127.0.0.1:9464\"。",
+                        "{text:?} 不是可用的 IP：端口；此处为明文且不认证，请写回环或管理网地址，如 \"127.0.0.1:9464\"。",
                         "{text:?} is not a usable IP:port; it is plain and asks nobody, so name a loopback or management address, such as \"127.0.0.1:9464\"."
                     ),
                 );
@@ -410,7 +410,7 @@ impl Check<'_> {
                 self.problem(
                     "alarm.command",
                     both!(
-                        "没有程序;请写 [\"/路径/程序\", \"参数\"]。",
+                        "没有程序；请写 [\"/路径/程序\", \"参数\"]。",
                         "names no program; write [\"/path/program\", \"argument\"]."
                     ),
                 );
@@ -435,7 +435,7 @@ impl Check<'_> {
             self.problem(
                 "alarm.webhook",
                 both!(
-                    "{text:?} 不是 http://主机:端口/路径;本版不支持 https 与网址内的口令,请改用 alarm.command(如 curl)。",
+                    "{text:?} 不是 http://主机：端口/路径；本版不支持 https 与网址内的口令，请改用 alarm.command（如 curl）。",
                     "{text:?} is not http://host:port/path; https and passwords in addresses are not supported, use alarm.command (curl, say)."
                 ),
             );
@@ -451,7 +451,7 @@ impl Check<'_> {
             self.problem(
                 setting,
                 both!(
-                    "路径长 {bytes} 字节,超过 {SOCKET_PATH_BYTES_MAX};请换用较短的路径,如 /run/tongban/node.sock。",
+                    "路径长 {bytes} 字节，超过 {SOCKET_PATH_BYTES_MAX}；请换用较短的路径，如 /run/tongban/node.sock。",
                     "the path has {bytes} bytes, more than {SOCKET_PATH_BYTES_MAX}; choose a shorter one, such as /run/tongban/node.sock."
                 ),
             );
@@ -471,7 +471,7 @@ impl Check<'_> {
             self.problem(
                 "identity.older_signing_chains",
                 both!(
-                    "有 {count} 条,最多 {most} 条;请只保留最近的,更早的随证据归档。",
+                    "有 {count} 条，最多 {most} 条；请只保留最近的，更早的随证据归档。",
                     "has {count} chains, at most {most} are shown to peers; keep the newest here and archive the rest."
                 ),
             );
@@ -487,7 +487,7 @@ impl Check<'_> {
             self.problem(
                 "identity.signing_key",
                 both!(
-                    "与 identity.tls_key 是同一文件;签名密钥不得用于 TLS,请各用各的密钥。",
+                    "与 identity.tls_key 是同一文件；签名密钥不得用于 TLS，请各用各的密钥。",
                     "is the same file as identity.tls_key; a TLS key must not sign, use two keys."
                 ),
             );
@@ -515,7 +515,7 @@ impl Check<'_> {
                 self.problem(
                     &at,
                     both!(
-                        "与本节点 node 相同;请填写对方的区划代码。",
+                        "与本节点 node 相同；请填写对方的区划代码。",
                         "is this node itself; write the partner's division."
                     ),
                 );
@@ -524,7 +524,7 @@ impl Check<'_> {
                 self.problem(
                     &at,
                     both!(
-                        "{node} 已登记过;请删去重复的一项。",
+                        "{node} 已登记过；请删去重复的一项。",
                         "{node} is listed before; remove one of the two."
                     ),
                 );
@@ -536,7 +536,7 @@ impl Check<'_> {
                 self.problem(
                     &at,
                     both!(
-                        "dial = true 而没有地址;请填写对方地址,或改为 dial = false 等对方来连。",
+                        "dial = true 而没有地址；请填写对方地址，或改为 dial = false 等对方来连。",
                         "dial = true but there is no address; write the peer's address, or dial = false to wait for it."
                     ),
                 );
@@ -545,7 +545,7 @@ impl Check<'_> {
                 self.problem(
                     &setting("dial"),
                     both!(
-                        "本节点没有 peer_listener,又不去连 {node},双方无法相遇;请开启其一。",
+                        "本节点没有 peer_listener，又不去连 {node}，双方无法相遇；请开启其一。",
                         "there is no peer_listener and {node} is not dialled, so the two can never meet; set up either."
                     ),
                 );
@@ -569,7 +569,7 @@ impl Check<'_> {
             self.problem(
                 setting,
                 both!(
-                    "{text:?} 不是 主机:端口;例如 \"gw.example.cn:7443\" 或 \"10.1.2.3:7443\"。",
+                    "{text:?} 不是 主机：端口；例如 \"gw.example.cn:7443\" 或 \"10.1.2.3:7443\"。",
                     "{text:?} is not host:port; write for example \"gw.example.cn:7443\" or \"10.1.2.3:7443\"."
                 ),
             );
@@ -584,7 +584,7 @@ impl Check<'_> {
             Some(0) => {
                 self.problem(
                     &format!("limits.{name}"),
-                    both!("不得为 0;删去此项即用默认值。", "must not be 0; leave it away for the default."),
+                    both!("不得为 0；删去此项即用默认值。", "must not be 0; leave it away for the default."),
                 );
                 usual
             }
@@ -635,7 +635,7 @@ impl Check<'_> {
             self.problem(
                 "limits.disk_low_mib",
                 both!(
-                    "至少 {least}:须容得下一个日志段和一次提交。",
+                    "至少 {least}：须容得下一个日志段和一次提交。",
                     "is at least {least}: a journal segment and one commit have to fit."
                 ),
             );
@@ -645,7 +645,7 @@ impl Check<'_> {
             self.problem(
                 "limits.staged_mib",
                 both!(
-                    "至多 {most}:全部通道的草稿合计不超过此数。",
+                    "至多 {most}：全部通道的草稿合计不超过此数。",
                     "is at most {most}: the drafts of all channels together hold no more."
                 ),
             );
@@ -662,7 +662,7 @@ impl Check<'_> {
                 self.problem(
                     "log.format",
                     both!(
-                        "没有 {other:?};请写 \"text\" 或 \"json\"。",
+                        "没有 {other:?}；请写 \"text\" 或 \"json\"。",
                         "{other:?} is none; write \"text\" or \"json\"."
                     ),
                 );
@@ -676,7 +676,7 @@ impl Check<'_> {
                 let known = LEVELS.join(", ");
                 self.problem(
                     "log.level",
-                    both!("没有 {level:?};可用:{known}。", "{level:?} is none; known are {known}."),
+                    both!("没有 {level:?}；可用：{known}。", "{level:?} is none; known are {known}."),
                 );
                 tracing::Level::INFO
             }

@@ -57,7 +57,7 @@ impl Teller {
 
 fn line(lang: Lang, percent: u64, frames: u64) -> String {
     lang.pick(
-        format!("重放日志:{percent}%(已 {frames} 帧)"),
+        format!("重放日志：{percent}%（已 {frames} 帧）"),
         format!("replaying the journal: {percent}% ({frames} frames)"),
     )
 }
@@ -69,6 +69,6 @@ mod tests {
     #[test]
     fn a_line_says_how_far_it_is_in_either_language() {
         assert_eq!(line(Lang::En, 37, 1200), "replaying the journal: 37% (1200 frames)");
-        assert_eq!(line(Lang::Zh, 37, 1200), "重放日志:37%(已 1200 帧)");
+        assert_eq!(line(Lang::Zh, 37, 1200), "重放日志：37%（已 1200 帧）");
     }
 }

@@ -58,7 +58,7 @@ pub fn run(console: Console, file: &Path) -> Result<(), Failure> {
     let material = Material::load(&config, crate::cli::check::now_ms())?;
     start_log(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
-        Failure::system(both!("起不了运行时:{error}", "cannot start the runtime: {error}"))
+        Failure::system(both!("起不了运行时：{error}", "cannot start the runtime: {error}"))
     })?;
     runtime.block_on(serve(console, config, material))
 }
@@ -87,7 +87,7 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
     if let Some(address) = config.observe {
         let listener = TcpListener::bind(address).await.map_err(|error| {
             Failure::system(both!(
-                "无法在 {address} 监听({error});请改 observe.address 或停掉占用者。",
+                "无法在 {address} 监听（{error}）；请改 observe.address 或停掉占用者。",
                 "cannot listen at {address} ({error}); change observe.address or stop whoever uses it."
             ))
         })?;
@@ -118,7 +118,9 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
     })
     .await;
     let (gateway, report, mut stopped) = opened
-        .map_err(|error| Failure::ours(both!("打开存储时出错:{error}", "opening the store failed: {error}")))?
+        .map_err(|error| {
+            Failure::ours(both!("打开存储时出错：{error}", "opening the store failed: {error}"))
+        })?
         .map_err(|error| cannot_open(&error, &config))?;
     tell_report(&report);
     abort_on_panic();
@@ -127,7 +129,7 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
     let listener = match config.peer_listener {
         Some(address) => Some(TcpListener::bind(address).await.map_err(|error| {
             Failure::system(both!(
-                "无法在 {address} 监听({error});请改 peer_listener.address 或停掉占用者。",
+                "无法在 {address} 监听（{error}）；请改 peer_listener.address 或停掉占用者。",
                 "cannot listen at {address} ({error}); change peer_listener.address or stop whoever uses it."
             ))
         })?),
@@ -149,7 +151,7 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
         },
     )
     .map_err(|error| {
-        Failure::input(both!("TLS 身份不能使用:{error}", "the TLS identity cannot be used: {error}"))
+        Failure::input(both!("TLS 身份不能使用：{error}", "the TLS identity cannot be used: {error}"))
     })?;
     let responder = tokio::spawn(respond::run(gateway.clone()));
     let fetcher = tokio::spawn(gateway::blobs::run(gateway.links(), gateway.blobs()));
@@ -199,7 +201,7 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
             tracing::error!(notices = untold, "alarms that nobody has taken go with the process");
         }
         return Err(Failure::ours(both!(
-            "提交结果未知,节点停止:{why};请重启,日志会重读。",
+            "提交结果未知，节点停止：{why}；请重启，日志会重读。",
             "The outcome of a commit is unknown, the node stops: {why}; start it again, the journal is re-read."
         )));
     }
@@ -221,7 +223,7 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
             error = why,
             "the node did not stop in order; the next start reads its journal again"
         );
-        return Err(Failure::ours(both!("停止时出错:{why}", "an error while stopping: {why}")));
+        return Err(Failure::ours(both!("停止时出错：{why}", "an error while stopping: {why}")));
     }
     tracing::info!("stopped");
     Ok(())
@@ -240,7 +242,7 @@ fn why_ended(
 
 fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
     signal(kind)
-        .map_err(|error| Failure::system(both!("收不到信号:{error}", "cannot listen for signals: {error}")))
+        .map_err(|error| Failure::system(both!("收不到信号：{error}", "cannot listen for signals: {error}")))
 }
 
 fn ready(console: Console, config: &Config, gateway: &Gateway) -> Result<(), Failure> {
@@ -254,10 +256,10 @@ fn ready(console: Console, config: &Config, gateway: &Gateway) -> Result<(), Fai
         "pid": std::process::id(),
     });
     console.result(&document, |lang| {
-        let dialled_only = lang.pick("(只拨出)".to_owned(), "(dials out only)".to_owned());
+        let dialled_only = lang.pick("（只拨出）".to_owned(), "(dials out only)".to_owned());
         let listens = listens.clone().unwrap_or(dialled_only);
         lang.pick(
-            format!("就绪:节点 {node},本地套接字 {socket},伙伴入口 {listens}"),
+            format!("就绪：节点 {node}，本地套接字 {socket}，伙伴入口 {listens}"),
             format!("ready: node {node}, local socket {socket}, partners at {listens}"),
         )
     })
@@ -267,11 +269,11 @@ fn signer(config: &Config, material: &Material) -> Result<FileSigner, Failure> {
     let verified = material
         .trust
         .verify(Purpose::Signing, &material.signing.chain_refs(), crate::cli::check::now_ms())
-        .map_err(|error| Failure::input(both!("签名证书:{error}", "the signing certificate: {error}")))?;
+        .map_err(|error| Failure::input(both!("签名证书：{error}", "the signing certificate: {error}")))?;
     let shown = config.identity.signing_key.display();
     let unusable = |error: String| {
         Failure::input(both!(
-            "签名密钥 {shown} 不能使用:{error}",
+            "签名密钥 {shown} 不能使用：{error}",
             "the signing key {shown} cannot be used: {error}"
         ))
     };
@@ -290,7 +292,7 @@ fn older_keys(material: &Material) -> Result<Vec<SigningKey>, Failure> {
             let refs: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
             let refused = |error: String| {
                 Failure::input(both!(
-                    "identity.older_signing_chains 中的证书不能使用:{error}",
+                    "identity.older_signing_chains 中的证书不能使用：{error}",
                     "a certificate of identity.older_signing_chains cannot be used: {error}"
                 ))
             };

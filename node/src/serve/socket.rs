@@ -63,7 +63,7 @@ pub async fn listen(path: &Path) -> Result<LocalSocket, Failure> {
     let _ = std::fs::remove_dir(&folder);
     outcome.map_err(|error| {
         Failure::system(both!(
-            "建不了本地套接字 {shown}:{error};请核对 local.socket 的上级目录及其权限。",
+            "建不了本地套接字 {shown}:{error}；请核对 local.socket 的上级目录及其权限。",
             "cannot make the local socket {shown}: {error}; check the folder of local.socket and its permissions."
         ))
     })
@@ -80,7 +80,7 @@ async fn refuse_unless_free(path: &Path) -> Result<(), Failure> {
     };
     if !is_socket {
         return Err(Failure::input(both!(
-            "{shown} 已存在且不是套接字;请改 local.socket 或移走该文件。",
+            "{shown} 已存在且不是套接字；请改 local.socket 或移走该文件。",
             "{shown} exists and is not a socket; change local.socket or move the file away."
         )));
     }
@@ -89,11 +89,11 @@ async fn refuse_unless_free(path: &Path) -> Result<(), Failure> {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Ok(_) => Err(Failure::input(both!(
-            "已有节点在 {shown} 上应答;同一配置只能运行一个节点。",
+            "已有节点在 {shown} 上应答；同一配置只能运行一个节点。",
             "a node answers at {shown} already; one configuration runs one node."
         ))),
         Err(error) => Err(Failure::system(both!(
-            "无法确认 {shown} 是否有节点在用({error})。",
+            "无法确认 {shown} 是否有节点在用（{error}）。",
             "cannot tell whether a node uses {shown} ({error})."
         ))),
     }

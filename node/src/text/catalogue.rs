@@ -61,15 +61,15 @@ pub fn kind(lang: Lang, name: &str) -> &str {
 pub fn fault(lang: Lang, name: &str) -> &str {
     let (zh, en) = match name {
         "peer" => (
-            "责任方:发出此报文的一方(节点或其业务系统)",
+            "责任方：发出此报文的一方（节点或其业务系统）",
             "whose fault: the side that sent it (its node or its business system)",
         ),
         "operator" => (
-            "责任方:本节点使用者(配置、信任或输入)",
+            "责任方：本节点使用者（配置、信任或输入）",
             "whose fault: this node's people (configuration, trust, input)",
         ),
-        "ours" => ("责任方:本程序", "whose fault: this program"),
-        "unknown" => ("责任方:尚不能判定", "whose fault: nobody can tell yet"),
+        "ours" => ("责任方：本程序", "whose fault: this program"),
+        "unknown" => ("责任方：尚不能判定", "whose fault: nobody can tell yet"),
         other => (other, other),
     };
     lang.pick(zh, en)
