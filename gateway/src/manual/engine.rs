@@ -18,14 +18,17 @@
 //! # What was measured
 //!
 //! Two cores (AMD EPYC), loopback, both nodes and the client on them, 2 KiB payloads of `case.forward`
-//! under an active agreement, suite p256-sha256; the disk made 5,100 to 6,500 appends a second durable
-//! (p50 0.14 to 0.18 ms) around the runs. `tongban bench exchange --concurrency N --duration 6`:
+//! under an active agreement, suite p256-sha256; the disk made 3,800 to 6,500 appends a second durable
+//! (p50 0.14 to 0.23 ms) around the runs. `tongban bench exchange --concurrency N --duration 6`:
 //!
 //! | outstanding | messages/s | p50 | p99 | CPU of both nodes per 1,000 |
 //! |---|---|---|---|---|
-//! | 256 | 21,400 to 22,400 | 10.1 ms | 46 ms | 0.064 s |
-//! | 64 | 16,600 | 3.4 ms | 8.6 ms | 0.077 s |
-//! | 1 | 780 | 1.24 ms | 1.7 ms | 1.0 s |
+//! | 256 | 16,400 to 22,400 | 10.1 to 14.5 ms | 46 to 57 ms | 0.064 to 0.089 s |
+//! | 64 | 11,900 to 16,600 | 3.4 to 4.9 ms | 8.6 to 12.2 ms | 0.077 to 0.107 s |
+//! | 1 | 600 to 780 | 1.2 to 1.6 ms | 1.7 to 2.7 ms | 1.0 to 1.3 s |
+//!
+//! The ranges are the machine's: the same binary gave both ends within half an hour, and the disk's rate
+//! moved with it. Two binaries are compared within one run only.
 //!
 //! The steps that led there, at 256 outstanding:
 //!
