@@ -143,29 +143,29 @@ refusals! {
 
     // -- blobs
     BlobCommitment = "blob.commitment", Peer, InvalidArgument,
-        "报文所列附件与报文头中的承诺不符,或此类报文不得带附件;请发送方核对后以新编号重发。",
+        "报文所列附件与报文头中的承诺不符，或此类报文不得带附件；请发送方核对后以新编号重发。",
         "The blobs in the body are not those that the header commits to, or entries of this kind have none; correct it and send it under a new message id.";
     BlobUnknown = "blob.unknown", Operator, NotFound,
-        "本节点没有此附件;请先上传(tongban blob put),再在报文中引用。",
+        "本节点没有此附件；请先上传（tongban blob put），再在报文中引用。",
         "This node does not have the blob; upload it first (tongban blob put), then name it.";
     BlobNotUploaded = "blob.not_uploaded", Operator, PermissionDenied,
-        "此附件既非本节点上传,也不是该伙伴发来的,不得引用;请自行上传后再引用。",
+        "此附件既非本节点上传，也不是该伙伴发来的，不得引用；请自行上传后再引用。",
         "The blob was neither uploaded here nor sent by that partner and may not be named; upload it yourself first.";
     BlobNotSent = "blob.not_sent", Peer, PermissionDenied,
-        "没有任何发给该节点的报文引用此附件,不予提供。",
+        "没有任何发给该节点的报文引用此附件，不予提供。",
         "No entry to that node names this blob; it is not served.";
     BlobTooLarge = "blob.too_large", Operator, InvalidArgument,
-        "附件须为 1 字节至 2 GiB;请拆分或压缩。",
+        "附件须为 1 字节至 2 GiB；请拆分或压缩。",
         "A blob has 1 byte to 2 GiB; split or compress it.";
     BlobDigest = "blob.digest", Peer, DataLoss,
-        "收到的附件数据与其摘要不符,已弃;将自动重取,持续出现请对方检查磁盘。",
+        "收到的附件数据与其摘要不符，已弃；将自动重取，持续出现请对方检查磁盘。",
         "A chunk of the blob does not match its digest and was dropped; it is fetched again by itself, if it stays so the peer must check its disk.";
     BlobMissing = "blob.missing", Operator, DataLoss,
-        "附件应在本节点磁盘上却读不到;请由备份恢复 data_dir/blobs。",
+        "附件应在本节点磁盘上却读不到；请由备份恢复 data_dir/blobs。",
         "The blob should be on this node's disk and cannot be read; restore data_dir/blobs from a backup.";
 
     BlobDisk = "blob.disk", Operator, Unavailable,
-        "附件目录读写失败;请检查磁盘与 data_dir/blobs 的权限,随后重试。",
+        "附件目录读写失败；请检查磁盘与 data_dir/blobs 的权限，随后重试。",
         "The blob folder cannot be read or written; check the disk and the rights to data_dir/blobs, then try again.";
 
     // -- agreement and standard

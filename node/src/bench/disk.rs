@@ -2,6 +2,7 @@
 //! preallocated file, one after the other.
 
 use crate::demo::DemoError;
+use crate::demo::rig::Rig;
 use rustix::fs::{FallocateFlags, fallocate, fdatasync};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -23,6 +24,16 @@ pub(super) struct DiskFigures {
     pub p99_ms: f64,
     /// See there.
     pub max_ms: f64,
+}
+
+/// Asks the disk that two nodes' folders lie on, for a second, with appends of a page.
+///
+/// # Errors
+/// When the folder cannot be written to.
+pub(super) async fn ask_beside(rig: &Rig) -> Result<DiskFigures, DemoError> {
+    let dir = rig.folder().to_owned();
+    let asked = tokio::task::spawn_blocking(move || ask(&dir, 1, 4096)).await;
+    asked.map_err(|panic| DemoError::Broken(panic.to_string()))?
 }
 
 /// Appends and syncs for some seconds.

@@ -3,14 +3,16 @@
 
 use super::figures::Figures;
 use super::pair::Pair;
-use super::{BenchSuite, ExchangeArgs, disk, machine};
+use super::{ExchangeArgs, disk, machine, refused};
 use crate::client::LOCAL_MESSAGE_BYTES_MAX;
+use crate::demo::catalogue;
 use crate::demo::desk::Desk;
 use crate::demo::error::within;
 use crate::demo::load::settled;
 use crate::demo::narrate::{Moment, Narrator, grouped};
 use crate::demo::{DemoError, interruption};
 use bytes::Bytes;
+use gateway::codes::Date;
 use gateway::id::Kind;
 use proto::local::v1 as local;
 use proto::local::v1::submit_outcome::Outcome;
@@ -25,7 +27,7 @@ const BATCH_MAX: usize = 32;
 /// Batches that wait for the stream.
 const BATCHES_QUEUED: usize = 64;
 /// How long everything on its way may take to arrive when the load has ended.
-const DRAIN: Duration = Duration::from_secs(60);
+pub(super) const DRAIN: Duration = Duration::from_secs(60);
 
 /// Runs the measurement.
 pub(super) async fn run(args: &ExchangeArgs, chinese: bool, json: bool) -> Result<Figures, DemoError> {
@@ -63,13 +65,11 @@ fn used(pair: &Pair, disks: bool) -> Result<Used, DemoError> {
 }
 
 async fn measure(args: &ExchangeArgs, pair: &Pair, narrator: &Narrator) -> Result<Figures, DemoError> {
-    let dir = pair.rig.folder().to_owned();
-    let asked = tokio::task::spawn_blocking(move || disk::ask(&dir, 1, 4096)).await;
-    let disk = asked.map_err(|panic| DemoError::Broken(panic.to_string()))??;
+    let disk = disk::ask_beside(&pair.rig).await?;
     let before = sizes(&pair.yueyang, &pair.xianning).await?;
     let disks_before = used(pair, true)?;
 
-    let mut load = Load::open(pair, args).await?;
+    let mut load = Load::open(pair, args.size, args.concurrency as usize).await?;
     narrator.tell(Moment::note(
         format!("加载中：预热 {} 秒，计时 {} 秒", args.warm_up, args.duration),
         format!("under load: {} s to warm up, {} s measured", args.warm_up, args.duration),
@@ -113,13 +113,7 @@ async fn measure(args: &ExchangeArgs, pair: &Pair, narrator: &Narrator) -> Resul
             ("size", args.size.to_string()),
             ("concurrency", args.concurrency.to_string()),
             ("duration", args.duration.to_string()),
-            (
-                "suite",
-                match args.suite {
-                    BenchSuite::P256Sha256 => "p256-sha256".to_owned(),
-                    BenchSuite::Ed25519Sha256 => "ed25519-sha256".to_owned(),
-                },
-            ),
+            ("suite", args.suite.name().to_owned()),
         ],
         messages_per_s: Some(count / lasted),
         p50_ms: at(0.5),
@@ -144,8 +138,9 @@ async fn sizes(yueyang: &Desk, xianning: &Desk) -> Result<(u64, u64), DemoError>
 }
 
 /// The client: one stream, and what is out on it.
-struct Load<'a> {
-    pair: &'a Pair,
+pub(super) struct Load {
+    yueyang: Desk,
+    day: Date,
     concurrency: usize,
     payload: Bytes,
     entry_bytes: usize,
@@ -157,22 +152,26 @@ struct Load<'a> {
     /// Messages without a receipt: place in the channel, and when each was written.
     unreceipted: VecDeque<(u64, Instant)>,
     out: usize,
-    accepted: u64,
-    shed: u64,
+    /// Messages that the node took.
+    pub accepted: u64,
+    /// Messages that the node refused with a hint to try again.
+    pub shed: u64,
     took: Vec<Duration>,
 }
 
-impl<'a> Load<'a> {
-    async fn open(pair: &'a Pair, args: &ExchangeArgs) -> Result<Self, DemoError> {
-        let payload = Bytes::from(pair.application(args.size as usize)?);
+impl Load {
+    /// Opens a stream for messages of `size` bytes.
+    pub(super) async fn open(pair: &Pair, size: u32, concurrency: usize) -> Result<Self, DemoError> {
+        let payload = Bytes::from(pair.application(size as usize)?);
         let (requests, outgoing) = mpsc::channel(BATCHES_QUEUED);
         let mut client = pair.yueyang.business().max_encoding_message_size(LOCAL_MESSAGE_BYTES_MAX);
         // The answers' stream opens with the first batch at the latest.
         let answers = client.submit_stream(ReceiverStream::new(outgoing)).await;
         let answers = answers.map_err(|status| refused(&status))?.into_inner();
         Ok(Self {
-            pair,
-            concurrency: args.concurrency as usize,
+            yueyang: pair.yueyang.clone(),
+            day: pair.day,
+            concurrency,
             // header: what `entry::Header` takes for this kind, measured on the first one
             entry_bytes: payload.len() + 16 + HEADER_BYTES,
             payload,
@@ -203,7 +202,31 @@ impl<'a> Load<'a> {
         }
     }
 
-    async fn drain(&mut self) -> Result<(), DemoError> {
+    /// Keeps so many messages out until the node took `count` more.
+    pub(super) async fn fill(&mut self, count: u64) -> Result<(), DemoError> {
+        let end = self.accepted + count;
+        while self.accepted < end {
+            let asked: usize = self.unanswered.iter().map(|(_, count)| count).sum();
+            let mut wanted = usize::try_from(end - self.accepted).unwrap_or(usize::MAX).saturating_sub(asked);
+            while wanted > 0 && self.out < self.concurrency {
+                let count = (self.concurrency - self.out).min(BATCH_MAX).min(wanted);
+                self.send(count).await?;
+                wanted -= count;
+            }
+            let answer = async { self.answers.message().await.map_err(|status| refused(&status)) };
+            let answer = within(DRAIN, "the node to answer under load", answer).await?;
+            self.hear(answer)?;
+        }
+        Ok(())
+    }
+
+    /// Messages that the node took and that have no receipt.
+    pub(super) fn on_the_way(&self) -> usize {
+        self.unreceipted.len()
+    }
+
+    /// Waits until nothing is out.
+    pub(super) async fn drain(&mut self) -> Result<(), DemoError> {
         while self.out > 0 {
             let answer = self.answers.message().await.map_err(|status| refused(&status))?;
             self.hear(answer)?;
@@ -214,10 +237,10 @@ impl<'a> Load<'a> {
     async fn send(&mut self, count: usize) -> Result<(), DemoError> {
         let mut requests = Vec::with_capacity(count);
         for _ in 0..count {
-            let case = self.pair.case(self.next_serial)?;
+            let case = catalogue::case_number(self.day, self.next_serial)?;
             self.next_serial += 1;
             requests.push(local::SubmitRequest {
-                to: self.pair.yueyang.partner.code.to_owned(),
+                to: self.yueyang.partner.code.to_owned(),
                 idempotency_key: format!("bench/{}", self.next_serial),
                 kind: Kind::CaseForward.name().to_owned(),
                 case_id: case,
@@ -251,7 +274,7 @@ impl<'a> Load<'a> {
                     }
                     Some(Outcome::Refused(refused)) => {
                         return Err(DemoError::Refused {
-                            node: self.pair.yueyang.place.code,
+                            node: self.yueyang.place.code,
                             what: Kind::CaseForward.name().to_owned(),
                             code: refused.code,
                             message: refused.message_en,
@@ -275,7 +298,3 @@ impl<'a> Load<'a> {
 
 /// Bytes of the header of a `case.forward` without a reply, as WIRE.md §4 writes it.
 const HEADER_BYTES: usize = 228;
-
-fn refused(status: &tonic::Status) -> DemoError {
-    DemoError::Broken(format!("{:?}: {}", status.code(), status.message()))
-}

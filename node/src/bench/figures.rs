@@ -27,6 +27,18 @@ pub(super) struct Figures {
     pub journal_bytes_per_message: Option<f64>,
     /// Bytes of its header and body.
     pub entry_bytes: Option<f64>,
+    /// A file's, from the submission that names it to the partner's event that it is whole; 10^6 bytes.
+    pub mb_per_s: Option<f64>,
+    /// The same file's, from the local socket to this node's disk.
+    pub upload_mb_per_s: Option<f64>,
+    /// From the start to the ready line, after a stop in order.
+    pub ready_s: Option<f64>,
+    /// The same after SIGKILL under load.
+    pub ready_after_kill_s: Option<f64>,
+    /// The same after SIGKILL and the loss of the index.
+    pub ready_without_index_s: Option<f64>,
+    /// The most that a node grew over what it held before.
+    pub rss_growth_mib: Option<f64>,
     /// The larger node's.
     pub peak_rss_mib: Option<f64>,
     /// Accepted and not at the partner.
@@ -60,6 +72,12 @@ impl Figures {
         put("bytes_per_message", self.bytes_per_message);
         put("journal_bytes_per_message", self.journal_bytes_per_message);
         put("entry_bytes", self.entry_bytes);
+        put("mb_per_s", self.mb_per_s);
+        put("upload_mb_per_s", self.upload_mb_per_s);
+        put("ready_s", self.ready_s);
+        put("ready_after_kill_s", self.ready_after_kill_s);
+        put("ready_without_index_s", self.ready_without_index_s);
+        put("rss_growth_mib", self.rss_growth_mib);
         put("peak_rss_mib", self.peak_rss_mib);
         put("disk_syncs_per_s", self.disk.as_ref().map(|disk| disk.syncs_per_s));
         for (name, value) in [("lost", self.lost), ("duplicated", self.duplicated), ("shed", self.shed)] {
@@ -123,11 +141,33 @@ impl Figures {
             let words = format!("{all:.0} B = {:.2} × ({entry:.0} B), journal {journal:.0} B", all / entry);
             line("每条占盘（单节点）", "on one node's disk, a message", words);
         }
+        if let Some(rate) = self.upload_mb_per_s {
+            line("附件上传", "file uploaded", format!("{rate:.1} MB/s"));
+        }
+        if let Some(rate) = self.mb_per_s {
+            line("附件传送", "file transferred", format!("{rate:.1} MB/s"));
+        }
+        for (zh, en, seconds) in [
+            ("就绪：正常停止后", "ready after a stop in order", self.ready_s),
+            ("就绪：SIGKILL 后", "ready after SIGKILL", self.ready_after_kill_s),
+            ("就绪：索引丢失后", "ready without the index", self.ready_without_index_s),
+        ] {
+            if let Some(seconds) = seconds {
+                line(zh, en, format!("{seconds:.3} s"));
+            }
+        }
+        if let Some(growth) = self.rss_growth_mib {
+            line("内存增长（较大者）", "growth of memory, the larger", format!("{growth:.0} MiB"));
+        }
         if let Some(rss) = self.peak_rss_mib {
             line("内存峰值（较大节点）", "peak memory of the larger node", format!("{rss:.0} MiB"));
         }
-        if let (Some(lost), Some(duplicated)) = (self.lost, self.duplicated) {
-            line("丢失 / 重复", "lost / duplicated", format!("{lost} / {duplicated}"));
+        match (self.lost, self.duplicated) {
+            (Some(lost), Some(duplicated)) => {
+                line("丢失 / 重复", "lost / duplicated", format!("{lost} / {duplicated}"));
+            }
+            (Some(lost), None) => line("丢失", "lost", lost.to_string()),
+            _ => {}
         }
         if let Some(shed) = self.shed.filter(|shed| *shed > 0) {
             line("过载退回重试", "shed with a hint to retry", shed.to_string());

@@ -37,6 +37,17 @@ pub(super) fn peak_rss_mib(process: u32) -> Result<f64, DemoError> {
     status_kib(process, "VmHWM:").map(|kib| kib / 1024.0)
 }
 
+/// The memory that a process holds now, MiB.
+pub(super) fn rss_mib(process: u32) -> Result<f64, DemoError> {
+    status_kib(process, "VmRSS:").map(|kib| kib / 1024.0)
+}
+
+/// Lets the peak begin anew at what the process holds now. Where the kernel does not allow it the peak
+/// stays the one of the whole life, which can only say too much.
+pub(super) fn forget_peak(process: u32) {
+    let _ = std::fs::write(format!("/proc/{process}/clear_refs"), "5");
+}
+
 fn status_kib(process: u32, field: &str) -> Result<f64, DemoError> {
     let path = format!("/proc/{process}/status");
     let text = std::fs::read_to_string(&path).map_err(DemoError::file(Path::new(&path)))?;
@@ -144,6 +155,7 @@ mod tests {
         while spin.elapsed() < Duration::from_millis(30) {}
         assert!(cpu_seconds(std::process::id()).unwrap() > 0.0);
         assert!(peak_rss_mib(std::process::id()).unwrap() > 1.0);
+        assert!(rss_mib(std::process::id()).unwrap() > 1.0);
     }
 
     #[test]

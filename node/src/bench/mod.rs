@@ -2,16 +2,20 @@
 //! machines. Real kinds under an active agreement, real certificates, every guarantee kept; the load
 //! comes in by the nodes' local sockets and counts only when the partner's cosignature was verified.
 //!
-//! `pair` starts the two nodes and lets them agree, `exchange` loads them, `disk` asks the disk,
-//! `machine` reads what the system knows of processes, `figures` says it to people and machines.
+//! `pair` starts the two nodes and lets them agree, `exchange` loads them, `file` sends one large file,
+//! `recover` stops and kills a node, `disk` asks the disk, `machine` reads what the system knows of processes, `figures` says it to people
+//! and machines.
 
 mod disk;
 mod exchange;
 mod figures;
+mod file;
 mod machine;
 mod pair;
+mod recover;
 
 use crate::console::{Console, Failure};
+use crate::demo::DemoError;
 use crate::text::Lang;
 use std::path::PathBuf;
 
@@ -20,6 +24,10 @@ use std::path::PathBuf;
 pub enum BenchCommand {
     /// Messages from one node to the other, from the submission to the verified receipt. 报文收发
     Exchange(ExchangeArgs),
+    /// One file from one node to the other, from the submission to its being whole there. 附件传送
+    File(FileArgs),
+    /// A node that comes back: stopped in order, killed, without its index. 重启恢复
+    Recover(RecoverArgs),
     /// The disk: how fast an append becomes durable. 磁盘
     Disk(DiskArgs),
 }
@@ -33,6 +41,16 @@ pub enum BenchSuite {
     /// Ed25519 with SHA-256.
     #[value(name = "ed25519-sha256")]
     Ed25519Sha256,
+}
+
+impl BenchSuite {
+    /// Its name on the command line.
+    fn name(self) -> &'static str {
+        match self {
+            Self::P256Sha256 => "p256-sha256",
+            Self::Ed25519Sha256 => "ed25519-sha256",
+        }
+    }
 }
 
 /// What `bench exchange` is asked for.
@@ -50,6 +68,38 @@ pub struct ExchangeArgs {
     /// Seconds under load before measuring begins. 预热秒数
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=600))]
     pub warm_up: u32,
+    /// What the nodes sign with. 算法套件
+    #[arg(long, value_enum, default_value_t = BenchSuite::P256Sha256)]
+    pub suite: BenchSuite,
+    /// Keep both nodes' folders here; must be empty or absent.
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
+/// What `bench file` is asked for.
+#[derive(Debug, Clone, clap::Args)]
+pub struct FileArgs {
+    /// Bytes of the file, at most 2 GiB. 文件字节数
+    #[arg(long, default_value_t = 52_428_800,
+        value_parser = clap::value_parser!(u64).range(1..=gateway::limits::BLOB_BYTES_MAX))]
+    pub bytes: u64,
+    /// What the nodes sign with. 算法套件
+    #[arg(long, value_enum, default_value_t = BenchSuite::P256Sha256)]
+    pub suite: BenchSuite,
+    /// Keep both nodes' folders here; must be empty or absent.
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
+/// What `bench recover` is asked for.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RecoverArgs {
+    /// Entries that the node holds. 节点所存条目数
+    #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(100..=50_000_000))]
+    pub entries: u64,
+    /// Bytes of a payload. 报文字节数
+    #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u32).range(256..=1_000_000))]
+    pub size: u32,
     /// What the nodes sign with. 算法套件
     #[arg(long, value_enum, default_value_t = BenchSuite::P256Sha256)]
     pub suite: BenchSuite,
@@ -80,14 +130,21 @@ pub async fn run(command: &BenchCommand, console: Console) -> Result<bool, Failu
     let chinese = console.lang == Lang::Zh;
     let figures = match command {
         BenchCommand::Exchange(args) => exchange::run(args, chinese, console.json).await?,
+        BenchCommand::File(args) => file::run(args, chinese).await?,
+        BenchCommand::Recover(args) => recover::run(args, chinese).await?,
         BenchCommand::Disk(args) => {
             let dir = args.dir.clone().unwrap_or_else(std::env::temp_dir);
             let (duration, size) = (args.duration, args.size as usize);
             let asked = tokio::task::spawn_blocking(move || disk::ask(&dir, duration, size)).await;
-            let asked = asked.map_err(|panic| crate::demo::DemoError::Broken(panic.to_string()))??;
+            let asked = asked.map_err(|panic| DemoError::Broken(panic.to_string()))??;
             figures::Figures { disk: Some(asked), ..figures::Figures::of_this_machine() }
         }
     };
     console.result(&figures.json(), |lang| figures.text(lang == Lang::Zh))?;
     Ok(figures.lost.unwrap_or(0) == 0 && figures.duplicated.unwrap_or(0) == 0)
+}
+
+/// What a node said instead of an answer.
+fn refused(status: &tonic::Status) -> DemoError {
+    DemoError::Broken(format!("{:?}: {}", status.code(), status.message()))
 }

@@ -6,7 +6,7 @@ use crate::demo::desk::{Desk, PATIENCE};
 use crate::demo::error::within;
 use crate::demo::narrate::{Moment, Narrator};
 use crate::demo::place::{XIANNING, YUEYANG};
-use crate::demo::rig::Rig;
+use crate::demo::rig::{READY, Rig};
 use crate::demo::{DemoError, day_of, met, treaty, window};
 use devpki::KeyKind;
 use gateway::clock::{Clock as _, SystemClock};
@@ -23,7 +23,8 @@ pub(super) struct Pair {
     /// The deciding side, 咸宁.
     pub xianning: Desk,
     item: ItemPlan,
-    day: Date,
+    /// The day of every case.
+    pub day: Date,
     now: UnixMillis,
 }
 
@@ -41,7 +42,7 @@ impl Pair {
         };
         let mut rig = Rig::build(keep, i64::try_from(now.0).unwrap_or(i64::MAX), signing)?;
         for node in [&mut rig.xianning, &mut rig.yueyang] {
-            node.start().await?;
+            node.start(READY).await?;
         }
         let yueyang = Desk::at(&YUEYANG, &XIANNING, &rig.yueyang.socket());
         let xianning = Desk::at(&XIANNING, &YUEYANG, &rig.xianning.socket());
@@ -56,6 +57,13 @@ impl Pair {
         ));
         let item = items.into_iter().next().ok_or_else(|| DemoError::Broken("no items".into()))?;
         Ok(Self { rig, yueyang, xianning, item, day: day_of(now)?, now })
+    }
+
+    /// Both nodes' processes, 岳阳's first.
+    pub(super) fn processes(&self) -> Result<[u32; 2], DemoError> {
+        let gone = || DemoError::Broken("a node does not run".into());
+        let (yueyang, xianning) = (self.rig.yueyang.process(), self.rig.xianning.process());
+        Ok([yueyang.ok_or_else(gone)?, xianning.ok_or_else(gone)?])
     }
 
     /// The number of the `serial`-th case.

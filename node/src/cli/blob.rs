@@ -147,12 +147,12 @@ pub async fn put(console: Console, mut clients: Clients, args: PutArgs) -> Resul
     console.result(&document, |lang| {
         if duplicate {
             lang.pick(
-                format!("{digest}\n  {bytes} 字节,此前已在本节点,只存一份。"),
+                format!("{digest}\n  {bytes} 字节，此前已在本节点，只存一份。"),
                 format!("{digest}\n  {bytes} bytes; it was here already and is stored once."),
             )
         } else {
             lang.pick(
-                format!("{digest}\n  {bytes} 字节,已存。"),
+                format!("{digest}\n  {bytes} 字节，已存。"),
                 format!("{digest}\n  {bytes} bytes, stored."),
             )
         }
@@ -245,10 +245,10 @@ fn print(console: Console, view: &BlobView) -> Result<(), Failure> {
             let since = UnixMillis(view.stored_ms);
             lang.pick(format!("{since} 起完整"), format!("whole since {since}"))
         } else {
-            lang.pick(format!("尚缺,已有 {held} 字节"), format!("not whole, {held} bytes are here"))
+            lang.pick(format!("尚缺，已有 {held} 字节"), format!("not whole, {held} bytes are here"))
         };
         let origin = match (view.uploaded, lang.pick(true, false)) {
-            (true, true) => ",由本节点上传",
+            (true, true) => "，由本节点上传",
             (true, false) => ", uploaded here",
             (false, _) => "",
         };

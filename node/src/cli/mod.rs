@@ -483,6 +483,8 @@ mod tests {
             "tongban pki join out --node 430100 --port 27432",
             "tongban store repair --config node.toml --apply",
             "tongban bench exchange --size 2048 --concurrency 256 --duration 10 --suite p256-sha256",
+            "tongban bench file --bytes 52428800",
+            "tongban bench recover --entries 200000",
             "tongban bench disk",
         ] {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {

@@ -366,7 +366,7 @@ async fn kill_and_restart(
             format!("{en}'s data folder is replaced by the earlier copy"),
         )),
     }
-    victim.start().await?;
+    victim.start(super::rig::READY).await?;
     let ready = killed.elapsed();
     tally.release(usize::MAX);
     narrator.tell(Moment::note(

@@ -140,7 +140,7 @@ async fn play(
     }
     // 岳阳 dials, so the one that it dials is there first
     for node in [&mut rig.xianning, &mut rig.yueyang] {
-        let took = node.start().await?;
+        let took = node.start(rig::READY).await?;
         let Place { zh, en, code, .. } = node.place;
         let took = millis(took);
         narrator.tell(Moment::note(

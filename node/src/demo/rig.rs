@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// How long a node may take to be ready.
-const READY: Duration = Duration::from_secs(10);
+/// How long a node that holds little may take to be ready.
+pub(crate) const READY: Duration = Duration::from_secs(10);
 /// Lines of a log that an error shows.
 const TAIL_LINES: usize = 12;
 /// The local socket in a node's folder.
@@ -111,8 +111,8 @@ impl Node {
         self.home.join("node.log")
     }
 
-    /// Starts the process and waits for its ready line; how long that took.
-    pub(crate) async fn start(&mut self) -> Result<Duration, DemoError> {
+    /// Starts the process and waits for its ready line, at most so long; how long that took.
+    pub(crate) async fn start(&mut self, patience: Duration) -> Result<Duration, DemoError> {
         let began = Instant::now();
         let program = std::env::current_exe().map_err(DemoError::file(Path::new("tongban")))?;
         let log = self.log();
@@ -144,7 +144,7 @@ impl Node {
             }
             Err(DemoError::NodeEnded { node: self.place.code, tail: tail(&log), log: log.clone() })
         };
-        within(READY, &format!("node {} to be ready", self.place.code), ready).await?;
+        within(patience, &format!("node {} to be ready", self.place.code), ready).await?;
         // whatever it says later must not fill the pipe
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok(began.elapsed())
@@ -152,12 +152,29 @@ impl Node {
 
     /// Stops the process where it stands (SIGSTOP), or lets it go on.
     pub(crate) fn freeze(&self, freeze: bool) -> Result<(), DemoError> {
-        let id = self.child.as_ref().and_then(Child::id).and_then(|id| i32::try_from(id).ok());
+        self.signal(if freeze { Signal::STOP } else { Signal::CONT })
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), DemoError> {
+        let id = self.process().and_then(|id| i32::try_from(id).ok());
         let Some(process) = id.and_then(Pid::from_raw) else {
             return Err(DemoError::Broken(format!("node {} does not run", self.place.code)));
         };
-        let signal = if freeze { Signal::STOP } else { Signal::CONT };
         kill_process(process, signal).map_err(|error| DemoError::file(&self.log())(error.into()))
+    }
+
+    /// Stops the process in order (SIGTERM) and waits for its end, at most so long.
+    pub(crate) async fn stop(&mut self, patience: Duration) -> Result<(), DemoError> {
+        self.signal(Signal::TERM)?;
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        let log = self.log();
+        let ended = async { child.wait().await.map_err(DemoError::file(&log)) };
+        let status = within(patience, &format!("node {} to stop", self.place.code), ended).await?;
+        if !status.success() {
+            let tail = tail(&log);
+            return Err(DemoError::Broken(format!("node {} stopped with {status}: {tail}", self.place.code)));
+        }
+        Ok(())
     }
 
     /// Kills the process with SIGKILL; the signal that it died of, `None` when it did not run.
