@@ -57,6 +57,15 @@
 //! A lone message takes two syncs (0.3 ms) and about 0.9 ms of waking threads: sixteen of them hand it on,
 //! and each costs 30 to 60 µs on a machine whose cores sleep in between. **Next:** fewer hands.
 //!
+//! # Files, and coming back
+//!
+//! `tongban bench file`: 50 MiB at 299 MB/s and 1 GiB at 289 MB/s from the submission to the last verified,
+//! durable chunk at the partner, 375 and 504 MB/s for the upload; the nodes grew by 17 and 23 MiB. Where
+//! the time goes was not profiled yet.
+//!
+//! `tongban bench recover --entries 300000`: ready 0.20 s after a stop in order, 0.19 s after SIGKILL under
+//! load, 3.4 s without the index (88,000 entries a second are folded again).
+//!
 //! # On disk
 //!
 //! 2,290 bytes of journal and 630 to 870 of index for each message of 2,292 bytes of header and body,

@@ -26,6 +26,8 @@ use tonic::Streaming;
 const BATCH_MAX: usize = 32;
 /// Batches that wait for the stream.
 const BATCHES_QUEUED: usize = 64;
+/// How often an open loop looks at the clock.
+const TICK: Duration = Duration::from_millis(2);
 /// How long everything on its way may take to arrive when the load has ended.
 pub(super) const DRAIN: Duration = Duration::from_secs(60);
 
@@ -144,11 +146,14 @@ pub(super) struct Load {
     concurrency: usize,
     payload: Bytes,
     entry_bytes: usize,
-    next_serial: u32,
+    /// The case that comes next.
+    pub next_serial: u32,
     requests: mpsc::Sender<local::SubmitBatch>,
     answers: Streaming<local::SubmitAnswers>,
-    /// Batches without outcomes: when each was written, and how long it is.
-    unanswered: VecDeque<(Instant, usize)>,
+    /// Batches without outcomes: when each was written, and its cases.
+    unanswered: VecDeque<(Instant, Vec<u32>)>,
+    /// Cases to ask for again, and not before when.
+    again: VecDeque<(Instant, u32)>,
     /// Messages without a receipt: place in the channel, and when each was written.
     unreceipted: VecDeque<(u64, Instant)>,
     out: usize,
@@ -156,7 +161,8 @@ pub(super) struct Load {
     pub accepted: u64,
     /// Messages that the node refused with a hint to try again.
     pub shed: u64,
-    took: Vec<Duration>,
+    /// What each took that has its receipt.
+    pub took: Vec<Duration>,
 }
 
 impl Load {
@@ -179,6 +185,7 @@ impl Load {
             requests,
             answers,
             unanswered: VecDeque::new(),
+            again: VecDeque::new(),
             unreceipted: VecDeque::new(),
             out: 0,
             accepted: 0,
@@ -188,7 +195,7 @@ impl Load {
     }
 
     /// Keeps so many messages out for a while.
-    async fn work(&mut self, duration: Duration) -> Result<(), DemoError> {
+    pub(super) async fn work(&mut self, duration: Duration) -> Result<(), DemoError> {
         let end = tokio::time::Instant::now() + duration;
         loop {
             while self.out < self.concurrency {
@@ -206,7 +213,7 @@ impl Load {
     pub(super) async fn fill(&mut self, count: u64) -> Result<(), DemoError> {
         let end = self.accepted + count;
         while self.accepted < end {
-            let asked: usize = self.unanswered.iter().map(|(_, count)| count).sum();
+            let asked: usize = self.unanswered.iter().map(|(_, cases)| cases.len()).sum();
             let mut wanted = usize::try_from(end - self.accepted).unwrap_or(usize::MAX).saturating_sub(asked);
             while wanted > 0 && self.out < self.concurrency {
                 let count = (self.concurrency - self.out).min(BATCH_MAX).min(wanted);
@@ -234,35 +241,80 @@ impl Load {
         Ok(())
     }
 
-    async fn send(&mut self, count: usize) -> Result<(), DemoError> {
-        let mut requests = Vec::with_capacity(count);
-        for _ in 0..count {
-            let case = catalogue::case_number(self.day, self.next_serial)?;
-            self.next_serial += 1;
+    /// Offers so many messages in a second for a while, whatever the node answers; what it refused with a
+    /// hint is offered again after it.
+    pub(super) async fn offer(&mut self, rate: f64, duration: Duration) -> Result<(), DemoError> {
+        let began = Instant::now();
+        let mut tick = tokio::time::interval(TICK);
+        let mut written = 0;
+        while began.elapsed() < duration {
+            let due = (began.elapsed().as_secs_f64() * rate) as u64;
+            // What finds no room waits here: the stream holds only so much.
+            while let Ok(room) = self.requests.clone().try_reserve_owned() {
+                let mut cases = Vec::with_capacity(BATCH_MAX);
+                while cases.len() < BATCH_MAX {
+                    if self.again.front().is_some_and(|(at, _)| *at <= Instant::now()) {
+                        cases.extend(self.again.pop_front().map(|(_, case)| case));
+                    } else if written < due {
+                        written += 1;
+                        cases.push(self.next_serial);
+                        self.next_serial += 1;
+                    } else {
+                        break;
+                    }
+                }
+                if cases.is_empty() {
+                    break;
+                }
+                room.send(self.batch(cases)?);
+            }
+            tokio::select! {
+                _ = tick.tick() => {}
+                answer = self.answers.message() => self.hear(answer.map_err(|status| refused(&status))?)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The requests for some cases; from here on they are out.
+    fn batch(&mut self, cases: Vec<u32>) -> Result<local::SubmitBatch, DemoError> {
+        let mut requests = Vec::with_capacity(cases.len());
+        for case in &cases {
             requests.push(local::SubmitRequest {
                 to: self.yueyang.partner.code.to_owned(),
-                idempotency_key: format!("bench/{}", self.next_serial),
+                idempotency_key: format!("bench/{case}"),
                 kind: Kind::CaseForward.name().to_owned(),
-                case_id: case,
+                case_id: catalogue::case_number(self.day, *case)?,
                 payload: self.payload.clone(),
                 ..local::SubmitRequest::default()
             });
         }
-        self.unanswered.push_back((Instant::now(), count));
-        self.out += count;
+        self.out += cases.len();
+        self.unanswered.push_back((Instant::now(), cases));
+        Ok(local::SubmitBatch { requests })
+    }
+
+    async fn send(&mut self, count: usize) -> Result<(), DemoError> {
+        let mut cases = Vec::with_capacity(count);
+        for _ in 0..count {
+            let again = self.again.pop_front().map(|(_, case)| case);
+            cases.push(again.unwrap_or(self.next_serial));
+            self.next_serial += u32::from(again.is_none());
+        }
+        let batch = self.batch(cases)?;
         let gone = |_| DemoError::Broken("the node closed the stream".into());
-        self.requests.send(local::SubmitBatch { requests }).await.map_err(gone)
+        self.requests.send(batch).await.map_err(gone)
     }
 
     fn hear(&mut self, answer: Option<local::SubmitAnswers>) -> Result<(), DemoError> {
         let answer = answer.ok_or_else(|| DemoError::Broken("the node closed the stream".into()))?;
         if !answer.outcomes.is_empty() {
             let written = self.unanswered.pop_front();
-            let (written, count) = written.ok_or_else(|| DemoError::Broken("outcomes of nothing".into()))?;
-            if count != answer.outcomes.len() {
+            let (written, cases) = written.ok_or_else(|| DemoError::Broken("outcomes of nothing".into()))?;
+            if cases.len() != answer.outcomes.len() {
                 return Err(DemoError::Broken("outcomes of another batch".into()));
             }
-            for outcome in answer.outcomes {
+            for (outcome, case) in answer.outcomes.into_iter().zip(cases) {
                 match outcome.outcome {
                     Some(Outcome::Taken(taken)) => {
                         self.accepted += 1;
@@ -270,6 +322,8 @@ impl Load {
                     }
                     Some(Outcome::Refused(refused)) if refused.retry_after_ms > 0 => {
                         self.shed += 1;
+                        let hint = Duration::from_millis(refused.retry_after_ms);
+                        self.again.push_back((Instant::now() + hint, case));
                         self.out -= 1;
                     }
                     Some(Outcome::Refused(refused)) => {

@@ -14,6 +14,10 @@ pub(super) struct Figures {
     pub asked: Vec<(&'static str, String)>,
     /// Messages with a verified receipt, in a second.
     pub messages_per_s: Option<f64>,
+    /// The same in a closed loop, before the overload.
+    pub peak_messages_per_s: Option<f64>,
+    /// The share of the peak that is left under overload.
+    pub goodput_ratio: Option<f64>,
     /// From the write to the local socket to the verified receipt at the client, milliseconds.
     pub p50_ms: Option<f64>,
     pub p90_ms: Option<f64>,
@@ -64,6 +68,8 @@ impl Figures {
             }
         };
         put("messages_per_s", self.messages_per_s);
+        put("peak_messages_per_s", self.peak_messages_per_s);
+        put("goodput_ratio", self.goodput_ratio);
         put("p50_ms", self.p50_ms);
         put("p90_ms", self.p90_ms);
         put("p99_ms", self.p99_ms);
@@ -126,6 +132,9 @@ impl Figures {
         }
         if let Some(rate) = self.messages_per_s {
             line("有回执的报文", "messages with a receipt", format!("{rate:.0}/s"));
+        }
+        if let (Some(peak), Some(ratio)) = (self.peak_messages_per_s, self.goodput_ratio) {
+            line("峰值 / 过载时所余", "peak / left under overload", format!("{peak:.0}/s / {ratio:.2}"));
         }
         let quantiles = [self.p50_ms, self.p90_ms, self.p99_ms, self.max_ms];
         if let [Some(p50), Some(p90), Some(p99), Some(max)] = quantiles {

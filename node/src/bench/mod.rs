@@ -3,7 +3,8 @@
 //! comes in by the nodes' local sockets and counts only when the partner's cosignature was verified.
 //!
 //! `pair` starts the two nodes and lets them agree, `exchange` loads them, `file` sends one large file,
-//! `recover` stops and kills a node, `disk` asks the disk, `machine` reads what the system knows of processes, `figures` says it to people
+//! `recover` stops and kills a node, `overload` offers more than it can take,
+//! `disk` asks the disk, `machine` reads what the system knows of processes, `figures` says it to people
 //! and machines.
 
 mod disk;
@@ -11,6 +12,7 @@ mod exchange;
 mod figures;
 mod file;
 mod machine;
+mod overload;
 mod pair;
 mod recover;
 
@@ -28,6 +30,8 @@ pub enum BenchCommand {
     File(FileArgs),
     /// A node that comes back: stopped in order, killed, without its index. 重启恢复
     Recover(RecoverArgs),
+    /// More messages than a node can take: what still gets through. 过载
+    Overload(OverloadArgs),
     /// The disk: how fast an append becomes durable. 磁盘
     Disk(DiskArgs),
 }
@@ -108,6 +112,26 @@ pub struct RecoverArgs {
     pub keep: Option<PathBuf>,
 }
 
+/// What `bench overload` is asked for.
+#[derive(Debug, Clone, clap::Args)]
+pub struct OverloadArgs {
+    /// So many times the peak is offered. 峰值倍数
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub factor: u32,
+    /// Seconds of the peak, and of the overload. 计时秒数
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=60))]
+    pub duration: u32,
+    /// Bytes of a payload. 报文字节数
+    #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u32).range(256..=1_000_000))]
+    pub size: u32,
+    /// What the nodes sign with. 算法套件
+    #[arg(long, value_enum, default_value_t = BenchSuite::P256Sha256)]
+    pub suite: BenchSuite,
+    /// Keep both nodes' folders here; must be empty or absent.
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
 /// What `bench disk` is asked for.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DiskArgs {
@@ -132,6 +156,7 @@ pub async fn run(command: &BenchCommand, console: Console) -> Result<bool, Failu
         BenchCommand::Exchange(args) => exchange::run(args, chinese, console.json).await?,
         BenchCommand::File(args) => file::run(args, chinese).await?,
         BenchCommand::Recover(args) => recover::run(args, chinese).await?,
+        BenchCommand::Overload(args) => overload::run(args, chinese).await?,
         BenchCommand::Disk(args) => {
             let dir = args.dir.clone().unwrap_or_else(std::env::temp_dir);
             let (duration, size) = (args.duration, args.size as usize);

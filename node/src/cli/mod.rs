@@ -485,6 +485,7 @@ mod tests {
             "tongban bench exchange --size 2048 --concurrency 256 --duration 10 --suite p256-sha256",
             "tongban bench file --bytes 52428800",
             "tongban bench recover --entries 200000",
+            "tongban bench overload --factor 3",
             "tongban bench disk",
         ] {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {
