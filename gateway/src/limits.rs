@@ -210,6 +210,13 @@ pub const BULK_IDLE_MILLIS_MAX: u64 = 10_000;
 pub const BLOB_WANTS_LOOKED_AT_MAX: usize = 256;
 /// Receipts for a blob (entries that name it) that one command writes; the rest come with the next.
 pub const BLOB_RECEIPTS_PER_COMMAND_MAX: usize = 1024;
+/// Milliseconds after its last upload at which a blob that no entry ever named is given up: a business
+/// system that uploaded on a Friday and was down over a long holiday still names it.
+pub const BLOB_UNNAMED_MILLIS_MAX: u64 = 14 * 24 * 60 * 60 * 1_000;
+/// Milliseconds between looks for uploads to give up.
+pub const BLOB_SWEEP_MILLIS: u64 = 60 * 60 * 1_000;
+/// Uploads that one command judges.
+pub const BLOB_SWEEP_PAGE_MAX: usize = 256;
 /// Events of files that became whole in one page of an inbox.
 pub const BLOB_EVENTS_PAGE_MAX: usize = 64;
 /// Bytes of a blob that are written before a sync of them begins beside the transfer, so that the last

@@ -5,16 +5,22 @@
 #[expect(unreachable_pub, reason = "a test's rig is a module of its binary alone")]
 mod rig;
 
+use gateway::blobs::Blobs;
 use gateway::clock::Clock as _;
 use gateway::committer::{Command, PeerStatement, Submitted};
 use gateway::entry::RawEntry;
 use gateway::id::{Kind, MessageId};
+use gateway::limits::BLOB_UNNAMED_MILLIS_MAX;
 use gateway::refusal::RefusalCode;
+use gateway::service::blob::Attachment;
 use gateway::service::case::CaseState;
+use gateway::service::person::Personal;
 use gateway::signer::Signer as _;
 use gateway::store::Table;
+use gateway::store::blobs::BlobStore;
 use gateway::store::memory::{Crash, Fault, FaultPlan, Operation, Unsynced};
 use gateway::time::UnixMillis;
+use gateway::wire::attachments::attach;
 use prost::Message as _;
 use proto::exchange::v1 as wire;
 use proto::exchange::v1::frame::Kind as Frame;
@@ -719,6 +725,107 @@ async fn recovery_that_is_cut_at_any_frame_goes_on_at_the_next_link() {
     let _line = connect(&hunan, &hubei);
     settled(&hunan, &hubei).await;
     assert_eq!((hubei.cases(), hubei.verdicts()), (rows, verdicts));
+}
+
+/// The blobs of a node, in a folder of their own.
+fn blobs_of(node: &Node, folder: &std::path::Path) -> Arc<Blobs> {
+    let store = BlobStore::open(folder, 0).unwrap();
+    let (archive, snapshot) = (Arc::clone(&node.archive), Arc::clone(&node.snapshot));
+    Arc::new(Blobs::new(store, archive, node.committer.clone(), snapshot, Arc::default()))
+}
+
+/// Uploads a file; what names it, and whether it was here already.
+async fn upload(blobs: &Arc<Blobs>, content: &'static [u8]) -> (Attachment, bool) {
+    let mut upload = blobs.upload().await.unwrap();
+    upload.write(content.into()).await.unwrap();
+    let (blob, duplicate) = upload.finish().await.unwrap();
+    let (name, media_type) = (Personal::new("a.pdf"), String::new());
+    (Attachment { digest: blob.digest, length: blob.length, name, media_type }, duplicate)
+}
+
+fn naming(from: &Node, case: &str, blob: &Attachment) -> gateway::committer::Submission {
+    let payload = attach(&forward(from.me), std::slice::from_ref(blob));
+    case_message(from.peer, case, Kind::CaseForward, payload.to_vec())
+}
+
+async fn give_up(node: &Node, blob: &Attachment) -> usize {
+    let blobs = vec![blob.digest];
+    node.committer.ask(|reply| Command::GiveBlobsUp { blobs, reply }).await.unwrap().len()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_nobody_names_is_given_up_and_one_that_somebody_may_name_is_kept() {
+    let world = World::new(40);
+    let folder = tempfile::tempdir().unwrap();
+    let (hunan, hubei, line) = world.agreed().await;
+    let blobs = blobs_of(&hunan, folder.path());
+    let (forgotten, _) = upload(&blobs, b"forgotten").await;
+    let (named, _) = upload(&blobs, b"named").await;
+    let (renewed, _) = upload(&blobs, b"renewed").await;
+    hunan.submit(naming(&hunan, "2026-1", &named)).await.unwrap();
+    settled(&hunan, &hubei).await;
+
+    world.pass(BLOB_UNNAMED_MILLIS_MAX - 1);
+    assert_eq!(blobs.sweep(world.clock.now()).await.unwrap(), 0);
+    assert!(upload(&blobs, b"renewed").await.1, "it was here, and counts from now on");
+    world.pass(1);
+    // Whatever the sweeper thinks, the committer judges.
+    assert_eq!(give_up(&hunan, &named).await + give_up(&hunan, &renewed).await, 0);
+    assert_eq!(blobs.sweep(world.clock.now()).await.unwrap(), 1);
+    assert_eq!(blobs.held_bytes(&forgotten.digest), 0);
+    for kept in [&named, &renewed] {
+        assert_eq!(blobs.held_bytes(&kept.digest), kept.length);
+    }
+    let refused = hunan.submit(naming(&hunan, "2026-2", &forgotten)).await.unwrap_err();
+    assert_eq!(refused.code, RefusalCode::BlobUnknown);
+    assert_eq!(upload(&blobs, b"forgotten").await, (forgotten.clone(), false));
+    hunan.submit(naming(&hunan, "2026-2", &forgotten)).await.unwrap();
+    settled(&hunan, &hubei).await;
+
+    // A replay comes to the same rows.
+    let rows = hunan.rows();
+    drop((line, blobs, hunan));
+    world.hunan.disk.drop_index();
+    let hunan = world.hunan.restart(Unsynced::Lost, 0);
+    same_rows(&rows, &hunan.rows());
+
+    // Before contact an entry of our own that only the partner remembers may name it.
+    world.pass(BLOB_UNNAMED_MILLIS_MAX);
+    let blobs = blobs_of(&hunan, folder.path());
+    assert_eq!(blobs.sweep(world.clock.now()).await.unwrap(), 0);
+    let _line = connect(&hunan, &hubei);
+    settled(&hunan, &hubei).await;
+    assert_eq!(blobs.sweep(world.clock.now()).await.unwrap(), 1);
+    assert_eq!(blobs.held_bytes(&renewed.digest), 0);
+    for kept in [&named, &forgotten] {
+        assert_eq!(blobs.held_bytes(&kept.digest), kept.length);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_before_a_file_is_removed_leaves_it_to_the_next_sweep_or_to_who_uploads_it_again() {
+    let world = World::new(41);
+    let folder = tempfile::tempdir().unwrap();
+    let (hunan, hubei, line) = world.agreed().await;
+    let blobs = blobs_of(&hunan, folder.path());
+    let (forgotten, _) = upload(&blobs, b"forgotten").await;
+    let (remembered, _) = upload(&blobs, b"remembered").await;
+    settled(&hunan, &hubei).await;
+    world.pass(BLOB_UNNAMED_MILLIS_MAX);
+    assert_eq!(give_up(&hunan, &forgotten).await + give_up(&hunan, &remembered).await, 2);
+    drop((line, blobs, hunan));
+    let hunan = world.hunan.restart(Unsynced::Lost, 3);
+    let blobs = blobs_of(&hunan, folder.path());
+    let refused = hunan.submit(naming(&hunan, "2026-1", &remembered)).await.unwrap_err();
+    assert_eq!(refused.code, RefusalCode::BlobUnknown, "given up, though the file is there");
+    upload(&blobs, b"remembered").await;
+    assert_eq!(blobs.sweep(world.clock.now()).await.unwrap(), 1);
+    assert_eq!(blobs.held_bytes(&forgotten.digest), 0);
+    assert_eq!(blobs.held_bytes(&remembered.digest), remembered.length);
+    assert_eq!(blobs.sweep(world.clock.now()).await.unwrap(), 0, "nothing is left to remove");
+    hunan.submit(naming(&hunan, "2026-1", &remembered)).await.unwrap();
+    let _line = connect(&hunan, &hubei);
+    settled(&hunan, &hubei).await;
 }
 
 fn close(code: RefusalCode) -> wire::Frame {

@@ -1,7 +1,7 @@
 //! Blobs in motion: uploads and reads of the own business systems, fetches from partners, and what
 //! partners fetch here.
 //!
-//! [`run`] is the one task that decides what is fetched next; a bulk link (`link::bulk`) carries it out
+//! [`run`] holds the one task that decides what is fetched next (`planner`); a bulk link (`link::bulk`) carries it out
 //! with `fetch` and answers partners with `serve`. What is whole is told to the committer, which
 //! journals it and writes the receipts. The rules are `service::blob`'s, the disk is `store::blobs`'.
 
@@ -9,14 +9,14 @@ pub(crate) mod fetch;
 mod mend;
 mod planner;
 pub(crate) mod serve;
-
-pub use planner::run;
+mod sweep;
 
 use crate::archive::{Archive, ArchiveError};
 use crate::chunks::chunk_count;
 use crate::committer::{Command, CommitterHandle, Snapshot, rows};
 use crate::id::{Digest, NodeId};
 use crate::limits::{BLOB_BURST_CHUNKS, BLOB_CHUNK_BYTES, BLOB_UPLOADS_MAX, RETRY_SPACE_MILLIS};
+use crate::link::Links;
 use crate::measure::Measures;
 use crate::overload::disk::{DiskState, DiskUse};
 use crate::refusal::{Refusal, RefusalCode};
@@ -26,8 +26,8 @@ use crate::store::{Direction, Durable, Table};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, RwLock};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::sync::{Arc, RwLock as Shared};
+use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore};
 use tokio::task::JoinHandle;
 
 /// Bytes of one write or read on a blocking thread.
@@ -38,15 +38,27 @@ pub struct Blobs {
     store: BlobStore,
     archive: Arc<Archive>,
     committer: CommitterHandle,
-    snapshot: Arc<RwLock<Snapshot>>,
+    snapshot: Arc<Shared<Snapshot>>,
     measures: Arc<Measures>,
     /// Uploads and reads at once.
     places: Arc<Semaphore>,
+    /// Held, with others, from the look at a file that is whole until it is journalled; held alone while
+    /// files are removed.
+    keeping: RwLock<()>,
 }
 
 impl std::fmt::Debug for Blobs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Blobs").finish_non_exhaustive()
+    }
+}
+
+/// Fetches what entries name, and gives up what none does, until the node stops.
+pub async fn run(links: Arc<Links>, blobs: Arc<Blobs>) {
+    let clock = Arc::clone(&links.clock);
+    tokio::select! {
+        () = planner::run(links, Arc::clone(&blobs)) => {}
+        () = sweep::run(clock, blobs) => {}
     }
 }
 
@@ -87,11 +99,11 @@ impl Blobs {
         store: BlobStore,
         archive: Arc<Archive>,
         committer: CommitterHandle,
-        snapshot: Arc<RwLock<Snapshot>>,
+        snapshot: Arc<Shared<Snapshot>>,
         measures: Arc<Measures>,
     ) -> Self {
         let places = Arc::new(Semaphore::new(BLOB_UPLOADS_MAX));
-        Self { store, archive, committer, snapshot, measures, places }
+        Self { store, archive, committer, snapshot, measures, places, keeping: RwLock::default() }
     }
 
     /// What the node's disk has room for.
@@ -213,11 +225,16 @@ impl BlobUpload {
     pub async fn finish(mut self) -> Result<(StoredBlob, bool), Refusal> {
         self.flush().await?;
         let upload = self.idle().await?;
-        let Uploaded { blob, duplicate } = blocking(move || upload.finish()).await?;
-        self.blobs.measures.blob_bytes_uploaded.fetch_add(blob.length, Ordering::Relaxed);
-        self.blobs.stored(&blob, true).await?;
-        tracing::info!(digest = blob.digest.to_text(), bytes = blob.length, duplicate, "blob uploaded");
-        Ok((*blob, duplicate))
+        // A caller that goes away leaves no file that the journal does not know.
+        let finished = tokio::spawn(async move {
+            let _keeping = self.blobs.keeping.read().await;
+            let Uploaded { blob, duplicate } = blocking(move || upload.finish()).await?;
+            self.blobs.measures.blob_bytes_uploaded.fetch_add(blob.length, Ordering::Relaxed);
+            self.blobs.stored(&blob, true).await?;
+            tracing::info!(digest = blob.digest.to_text(), bytes = blob.length, duplicate, "blob uploaded");
+            Ok((*blob, duplicate))
+        });
+        finished.await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))
     }
 }
 

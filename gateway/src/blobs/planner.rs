@@ -27,7 +27,7 @@ const ASK_AGAIN_MILLIS: u64 = 1_000;
 const PAGES_MAX: usize = 16;
 
 /// Fetches what entries name until the node stops.
-pub async fn run(links: Arc<Links>, blobs: Arc<Blobs>) {
+pub(super) async fn run(links: Arc<Links>, blobs: Arc<Blobs>) {
     let mut progress = links.progress.clone();
     let mut changes = links.changes();
     let mut planner = Planner {
@@ -229,6 +229,7 @@ async fn page(
 /// verified first.
 async fn settle(blobs: &Arc<Blobs>, want: &Want, known: bool) -> Ended {
     let (store, digest) = (blobs.store.clone(), want.digest);
+    let _keeping = blobs.keeping.read().await;
     let blob = blocking(move || if known { store.known(&digest) } else { store.adopt(&digest) }).await;
     let outcome = match blob {
         Ok(blob) => blobs.stored(&blob, false).await,

@@ -7,12 +7,13 @@ use crate::clock::random_16;
 use crate::id::{ChannelId, Digest, Kind, NodeId};
 use crate::limits::{BLOB_RECEIPTS_PER_COMMAND_MAX, STAGED_DRAFTS_MAX};
 use crate::refusal::Refusal;
-use crate::service::blob::{Attachment, BlobReceived, may_name};
+use crate::service::blob::{Attachment, BlobReceived, Expected, is_given_up, may_name};
 use crate::store::Durable;
 use crate::store::blobs::StoredBlob;
 use crate::time::UnixMillis;
 use crate::wire;
 use bytes::Bytes;
+use std::collections::BTreeSet;
 
 impl Core {
     /// The blobs that a draft to `to` names, each of which its submitter may name.
@@ -27,6 +28,34 @@ impl Core {
             may_name(blob, self.ledger.holding(&blob.digest, to))?;
         }
         Ok(blobs)
+    }
+
+    /// Gives up those of these uploads that nobody named for long, each judged against everything before
+    /// it: an entry or a draft that names one came first, or finds it gone. Says whose files may go.
+    pub(super) fn give_blobs_up(&mut self, blobs: &[Digest], now: UnixMillis) -> Vec<Digest> {
+        let by_lost_entries = self.ledger.out.keys().any(|peer| !self.ledger.may_append(*peer));
+        let drafts = self.ledger.out.values().flat_map(|out| &out.staged).map(|staged| &staged.draft);
+        let named: BTreeSet<Digest> = drafts
+            .flat_map(|draft| wire::attachments::decode(draft.kind, &draft.payload).unwrap_or_default())
+            .map(|blob| blob.digest)
+            .collect();
+        let mut gone = Vec::new();
+        for digest in blobs {
+            let expected = Expected { by_a_draft: named.contains(digest), by_lost_entries };
+            let since = self.ledger.unnamed_since(digest);
+            if since.is_some_and(|since| is_given_up(since, expected, now)) {
+                self.ledger.give_blob_up(digest);
+                tracing::info!(
+                    digest = digest.to_text(),
+                    outcome = "given up",
+                    "an upload that no entry named is given up"
+                );
+            }
+            if self.ledger.is_given_up(digest) {
+                gone.push(*digest);
+            }
+        }
+        gone
     }
 
     /// Records that a blob is whole here and answers the entries that name it. Says whether some are

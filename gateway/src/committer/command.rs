@@ -111,6 +111,20 @@ pub enum Command {
         /// Whether entries are left that need another such command.
         reply: Reply<bool>,
     },
+    /// Give up those of these uploads that no entry named for long.
+    GiveBlobsUp {
+        /// The uploads.
+        blobs: Vec<Digest>,
+        /// Those whose files may be removed: given up now, or before.
+        reply: Reply<Vec<Digest>>,
+    },
+    /// The files of blobs that were given up are gone.
+    BlobsRemoved {
+        /// The blobs.
+        blobs: Vec<Digest>,
+        /// Done.
+        reply: Reply<()>,
+    },
     /// Move a consumer's cursor.
     Acknowledge {
         /// The consumer.

@@ -1346,6 +1346,14 @@ impl Ledger {
                 let digest = Digest::from_wire(&fact.digest).map_err(|_| mismatch("a blob's digest"))?;
                 self.blob_stored(digest, fact.length, fact.uploaded, committed);
             }
+            Stored::BlobGivenUp(fact) => {
+                let digest = Digest::from_wire(&fact.digest).map_err(|_| mismatch("a blob's digest"))?;
+                self.give_blob_up(&digest);
+            }
+            Stored::BlobRemoved(fact) => {
+                let digest = Digest::from_wire(&fact.digest).map_err(|_| mismatch("a blob's digest"))?;
+                self.blob_removed(&digest);
+            }
             Stored::DraftDropped(fact) => {
                 let peer = node(&fact.to)?;
                 self.known(peer)?;

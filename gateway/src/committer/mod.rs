@@ -380,6 +380,17 @@ impl Core {
                 };
                 self.answer(reply, outcome);
             }
+            Command::GiveBlobsUp { blobs, reply } => {
+                let outcome = self.room_for(DiskUse::Finish).map(|()| self.give_blobs_up(&blobs, now));
+                self.answer(reply, outcome);
+            }
+            Command::BlobsRemoved { blobs, reply } => {
+                let outcome = self.room_for(DiskUse::Finish);
+                if outcome.is_ok() {
+                    blobs.iter().for_each(|digest| self.ledger.blob_removed(digest));
+                }
+                self.answer(reply, outcome);
+            }
             Command::Acknowledge { consumer, from, next, reply } => {
                 let outcome = self.room_for(DiskUse::Finish).and_then(|()| name_fits(&consumer));
                 if outcome.is_ok() {

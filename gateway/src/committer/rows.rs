@@ -5,9 +5,10 @@ use crate::id::{CaseId, ChannelId, Digest, LogId, LogPosition, MessageId, NodeId
 use crate::limits::{CASE_FACT_BYTES_MAX, NAME_BYTES_MAX};
 use crate::store::Locator;
 use crate::store::index::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::time::UnixMillis;
 
 /// Raised when rows change their meaning.
-pub const INDEX_VERSION: u32 = 5;
+pub const INDEX_VERSION: u32 = 6;
 
 /// Table Meta: the version of the rows, u32 big endian.
 pub const VERSION: &[u8] = b"rows-version";
@@ -274,9 +275,31 @@ pub fn blob_wants(from: NodeId) -> Vec<u8> {
     [b"w", from.as_str().as_bytes()].concat()
 }
 
-/// The blob in a key of [`blob_want`] or [`blob`].
+/// The blob in a key of [`blob_want`], [`blob`], [`blob_unnamed`] or [`blob_given_up`].
 pub fn blob_digest(key: &[u8]) -> Option<Digest> {
     key.last_chunk::<{ Digest::BYTES }>().and_then(|wire| Digest::from_wire(wire).ok())
+}
+
+/// Table Blob: prefix of uploads that no entry has named yet.
+pub const BLOBS_UNNAMED: &[u8] = b"u";
+
+/// Table Blob: an upload that no entry has named yet; the oldest comes first.
+pub fn blob_unnamed(uploaded: UnixMillis, digest: &Digest) -> Vec<u8> {
+    [BLOBS_UNNAMED, &uploaded.0.to_be_bytes(), &digest.to_wire()].concat()
+}
+
+/// The time in a key of [`blob_unnamed`].
+pub fn blob_unnamed_since(key: &[u8]) -> Option<UnixMillis> {
+    let (since, _) = key.get(BLOBS_UNNAMED.len()..)?.split_first_chunk::<8>()?;
+    Some(UnixMillis(u64::from_be_bytes(*since)))
+}
+
+/// Table Blob: prefix of blobs that were given up and whose files may be there still.
+pub const BLOBS_GIVEN_UP: &[u8] = b"g";
+
+/// Table Blob: a blob that was given up.
+pub fn blob_given_up(digest: &Digest) -> Vec<u8> {
+    [BLOBS_GIVEN_UP, &digest.to_wire()].concat()
 }
 
 /// Table Blob: prefix of the events.

@@ -144,6 +144,19 @@
 //! *What would change our mind.* Files whose mere presence is a secret between partners: then fetching
 //! for proof, without storing.
 //!
+//! # An upload that nobody ever named is given up
+//!
+//! *Context.* A business system uploads first and names afterwards; what it forgets in between would stay
+//! for ever. But the file of an entry must never be missing, and who names what may come at any moment.
+//! *Choice.* Fourteen days after its last upload ([`crate::service::blob::is_given_up`]). The committer
+//! judges, in one order with the submissions, and journals it before the file goes; then the removal is
+//! journalled too, so a crash in between leaves a row that says what is still to be removed. Nothing is
+//! given up before every partner was met since the start: after a restored backup an own entry that only
+//! the partner remembers may name it. Which uploads are unnamed stands in rows by age, so a sweep reads
+//! what is old enough and nothing else.
+//! *What would change our mind.* A partner that never comes back keeps every forgotten upload here: then
+//! contact within so many days, instead of since the start.
+//!
 //! # Completion of a file is an event of the node, not of a channel
 //!
 //! *Context.* An entry appears to a business system at once; its file may take an hour. A channel's order

@@ -6,7 +6,7 @@ use crate::chunks::length_fits;
 use crate::id::{Digest, Kind, MessageId, NodeId};
 use crate::limits::{
     BLOB_FETCHES_MAX, BLOB_FETCHES_PER_PEER_MAX, BLOB_MEDIA_TYPE_BYTES_MAX, BLOB_NAME_BYTES_MAX,
-    BLOB_RETRY_MILLIS_MAX, BLOB_RETRY_MILLIS_MIN, BLOBS_PER_ENTRY_MAX,
+    BLOB_RETRY_MILLIS_MAX, BLOB_RETRY_MILLIS_MIN, BLOB_UNNAMED_MILLIS_MAX, BLOBS_PER_ENTRY_MAX,
 };
 use crate::refusal::{Refusal, RefusalCode};
 use crate::suite::Suite;
@@ -121,6 +121,20 @@ pub fn may_name(blob: &Attachment, holding: Option<Holding>) -> Result<(), Refus
         return Err(Refusal::new(RefusalCode::BlobCommitment, format!("bytes={}", holding.length)));
     }
     Ok(())
+}
+
+/// Who may still name an upload that no entry in a log names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Expected {
+    /// A draft that waits for contact names it.
+    pub by_a_draft: bool,
+    /// Own entries may come back from a partner who was not met since the start: one of them may.
+    pub by_lost_entries: bool,
+}
+
+/// Whether an upload is given up, `last_upload` being when a business system uploaded it last.
+pub fn is_given_up(last_upload: UnixMillis, expected: Expected, now: UnixMillis) -> bool {
+    expected == Expected::default() && now.millis_since(last_upload) >= BLOB_UNNAMED_MILLIS_MAX
 }
 
 /// A blob to fetch from a partner.
@@ -271,6 +285,17 @@ mod tests {
         assert_eq!(code(may_name(&blob(1), None)), RefusalCode::BlobUnknown);
         let longer = Holding { length: 11, ..own };
         assert_eq!(code(may_name(&blob(1), Some(longer))), RefusalCode::BlobCommitment);
+    }
+
+    #[test]
+    fn an_upload_is_given_up_when_nobody_named_it_for_long_and_nobody_may_any_more() {
+        let old = NOW.plus_millis(BLOB_UNNAMED_MILLIS_MAX);
+        let nobody = Expected::default();
+        assert!(is_given_up(NOW, nobody, old));
+        assert!(!is_given_up(NOW, nobody, UnixMillis(old.0 - 1)));
+        assert!(!is_given_up(old, nobody, NOW), "the clock was put back");
+        assert!(!is_given_up(NOW, Expected { by_a_draft: true, ..nobody }, old));
+        assert!(!is_given_up(NOW, Expected { by_lost_entries: true, ..nobody }, old));
     }
 
     fn want(from: &str, byte: u8) -> Want {

@@ -31,7 +31,7 @@ const PARTS_QUEUED_MAX: usize = 8;
 /// `tongban blob put`
 #[derive(Debug, Args)]
 pub struct PutArgs {
-    /// The file, 1 byte to 2 GiB. 文件
+    /// The file, 1 byte to 2 GiB; removed when no message names it within 14 days. 文件（14 天内无报文引用即删除）
     pub file: PathBuf,
 }
 

@@ -72,16 +72,68 @@ impl Ledger {
         last.first().and_then(|(key, _)| rows::blob_event_serial(key)).map_or(0, |serial| serial + 1)
     }
 
+    /// When an upload that no entry has named yet was uploaded last; nothing for any other blob.
+    pub fn unnamed_since(&self, digest: &Digest) -> Option<UnixMillis> {
+        let row = self.blob(digest)?;
+        let since = UnixMillis(row.uploaded_ms);
+        self.get(Table::Blob, rows::blob_unnamed(since, digest)).map(|_| since)
+    }
+
+    fn is_named(&self, digest: &Digest) -> bool {
+        [rows::blob_names_out(digest), rows::blob_names_in(digest)]
+            .iter()
+            .any(|names| !self.blob_rows(names, 1).is_empty())
+    }
+
+    /// Whether a blob was given up, and its file not removed yet.
+    pub fn is_given_up(&self, digest: &Digest) -> bool {
+        self.get(Table::Blob, rows::blob_given_up(digest)).is_some()
+    }
+
+    /// Gives up an upload: from here on no entry may name it, until it is uploaded again.
+    pub fn give_blob_up(&mut self, digest: &Digest) {
+        if let Some(since) = self.unnamed_since(digest) {
+            self.delete(Table::Blob, rows::blob_unnamed(since, digest));
+        }
+        self.delete(Table::Blob, rows::blob(digest));
+        self.put(Table::Blob, rows::blob_given_up(digest), Vec::new());
+        let fact = stored::BlobGivenUp { digest: Bytes::copy_from_slice(&digest.to_wire()) };
+        self.record(stored::fact::Kind::BlobGivenUp(fact), Vec::new());
+    }
+
+    /// Records that the file of a blob that was given up is gone.
+    pub fn blob_removed(&mut self, digest: &Digest) {
+        if !self.is_given_up(digest) {
+            return;
+        }
+        self.delete(Table::Blob, rows::blob_given_up(digest));
+        let fact = stored::BlobRemoved { digest: Bytes::copy_from_slice(&digest.to_wire()) };
+        self.record(stored::fact::Kind::BlobRemoved(fact), Vec::new());
+    }
+
     /// Records that a blob is whole in the blob folder.
     pub fn blob_stored(&mut self, digest: Digest, length: u64, uploaded: bool, now: UnixMillis) {
         let known = self.blob(&digest);
-        if known.as_ref().is_some_and(|row| row.uploaded || !uploaded) {
+        // Whoever uploads it again before an entry names it has as long as after the first time.
+        let before = self.unnamed_since(&digest).filter(|_| uploaded);
+        if before.is_none() && known.as_ref().is_some_and(|row| row.uploaded || !uploaded) {
             return;
+        }
+        if let Some(before) = before {
+            self.delete(Table::Blob, rows::blob_unnamed(before, &digest));
+        }
+        let is_unnamed = uploaded && !self.is_named(&digest);
+        if is_unnamed {
+            self.put(Table::Blob, rows::blob_unnamed(now, &digest), Vec::new());
+        }
+        if self.is_given_up(&digest) {
+            self.delete(Table::Blob, rows::blob_given_up(&digest));
         }
         let row = stored::BlobRow {
             length,
             stored_ms: known.as_ref().map_or(now.0, |row| row.stored_ms),
             uploaded,
+            uploaded_ms: if is_unnamed { now.0 } else { 0 },
         };
         self.put(Table::Blob, rows::blob(&digest), row.encode_to_vec());
         let wire = Bytes::copy_from_slice(&digest.to_wire());
@@ -184,6 +236,9 @@ impl Ledger {
         now: UnixMillis,
     ) {
         let channel = header.channel;
+        if let Some(since) = self.unnamed_since(&blob.digest) {
+            self.delete(Table::Blob, rows::blob_unnamed(since, &blob.digest));
+        }
         let row = stored::BlobName {
             message_id: Bytes::copy_from_slice(&header.message_id.0),
             length: blob.length,

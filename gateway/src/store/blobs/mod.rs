@@ -309,6 +309,23 @@ impl BlobStore {
         Ok(Durable::vouch(StoredBlob { digest: *digest, length: reader.length() }))
     }
 
+    /// Removes a blob that nobody wants any more, durably. One that is not here is gone already.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn remove(&self, digest: &Digest) -> Result<(), BlobError> {
+        let removing = io_error("remove a blob");
+        let name = name(digest);
+        // The file first: where the file is, the list is.
+        for name in [&name, &format!("{name}{LIST}")] {
+            match self.folder.remove(name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(removing(error)),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        self.folder.sync().map_err(removing)
+    }
+
     /// Gives up a file that turned out not to be what its name says.
     ///
     /// # Errors

@@ -234,6 +234,24 @@ fn whatever_step_of_an_upload_fails_nothing_half_is_ever_found_and_the_next_uplo
 }
 
 #[test]
+fn a_removed_blob_is_gone_whatever_step_fails_when_it_is_removed_again() {
+    let digest = list_of(&bytes(2)).digest();
+    for step in 0..4 {
+        let memory = Memory::new();
+        let store = store(&memory);
+        upload(&store, &bytes(2)).unwrap();
+        memory.fail_after(step);
+        let outcome = store.remove(&digest);
+        memory.crash();
+        assert_eq!(outcome.is_ok(), step == 3, "two files and the folder");
+        store.remove(&digest).unwrap();
+        memory.crash();
+        assert!(memory.names().is_empty() && !store.contains(&digest));
+        assert!(!upload(&store, &bytes(2)).unwrap().duplicate);
+    }
+}
+
+#[test]
 fn an_upload_that_is_dropped_leaves_nothing() {
     let memory = Memory::new();
     let store = store(&memory);
