@@ -242,12 +242,23 @@ impl Load {
     }
 
     /// Offers so many messages in a second for a while, whatever the node answers; what it refused with a
-    /// hint is offered again after it.
-    pub(super) async fn offer(&mut self, rate: f64, duration: Duration) -> Result<(), DemoError> {
+    /// hint is offered again after it. Messages with a receipt in a second, once it was warm.
+    pub(super) async fn offer(
+        &mut self,
+        rate: f64,
+        warm_up: Duration,
+        duration: Duration,
+    ) -> Result<f64, DemoError> {
         let began = Instant::now();
+        let mut measured = None;
         let mut tick = tokio::time::interval(TICK);
         let mut written = 0;
-        while began.elapsed() < duration {
+        while began.elapsed() < warm_up + duration {
+            if measured.is_none() && began.elapsed() >= warm_up {
+                // The way is full now: from here on a receipt comes for each that is taken.
+                self.took.clear();
+                measured = Some(Instant::now());
+            }
             let due = (began.elapsed().as_secs_f64() * rate) as u64;
             // What finds no room waits here: the stream holds only so much.
             while let Ok(room) = self.requests.clone().try_reserve_owned() {
@@ -273,7 +284,8 @@ impl Load {
                 answer = self.answers.message() => self.hear(answer.map_err(|status| refused(&status))?)?,
             }
         }
-        Ok(())
+        let lasted = measured.unwrap_or(began).elapsed().as_secs_f64();
+        Ok(self.took.len() as f64 / lasted)
     }
 
     /// The requests for some cases; from here on they are out.

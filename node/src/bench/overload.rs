@@ -15,6 +15,8 @@ use tokio::task::JoinSet;
 
 /// Messages that are out at once while the peak is looked for.
 const CONCURRENCY: usize = 256;
+/// Time under load before measuring begins, both times.
+const WARM_UP: Duration = Duration::from_secs(2);
 /// Streams that offer more than the peak: each holds only so much unanswered, so it takes several.
 const STREAMS: u32 = 16;
 /// The first case of the first such stream.
@@ -40,7 +42,7 @@ async fn measure(args: &OverloadArgs, pair: &Pair, narrator: &Narrator) -> Resul
     let before = (pair.yueyang.channels().await?[0].size, pair.xianning.channels().await?[1].size);
 
     let mut load = Load::open(pair, args.size, CONCURRENCY).await?;
-    load.work(Duration::from_secs(2)).await?;
+    load.work(WARM_UP).await?;
     load.took.clear();
     let began = Instant::now();
     load.work(duration).await?;
@@ -60,9 +62,7 @@ async fn measure(args: &OverloadArgs, pair: &Pair, narrator: &Narrator) -> Resul
         load.next_serial = SERIAL_FIRST + number * SERIALS;
         let rate = offered / f64::from(STREAMS);
         streams.spawn(async move {
-            let began = Instant::now();
-            load.offer(rate, duration).await?;
-            let goodput = load.took.len() as f64 / began.elapsed().as_secs_f64();
+            let goodput = load.offer(rate, WARM_UP, duration).await?;
             within(DRAIN, "what is on its way to arrive", load.drain()).await?;
             Ok::<_, DemoError>((goodput, load.accepted, load.shed))
         });
