@@ -12,7 +12,8 @@ use crate::time::UnixMillis;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-/// Where an answer goes once the commit is durable.
+/// Where an answer goes once the commit is durable. Receipts and own readers' cursors are answered before:
+/// they are written with the next one ([`Ledger::may_wait`](super::ledger::Ledger::may_wait)).
 pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
 
 /// A message to send.

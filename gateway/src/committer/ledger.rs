@@ -207,6 +207,7 @@ pub struct Ledger {
     /// The last message and the last case that were looked for in vain: each is asked for several times.
     absent_message: Cell<Option<(ChannelId, MessageId)>>,
     absent_case: RefCell<Option<CaseId>>,
+    failed: RefCell<Option<ArchiveError>>,
     overlay: BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>,
     facts: Vec<(stored::Fact, Vec<Bytes>)>,
     pending: Vec<PendingPlace>,
@@ -257,6 +258,7 @@ impl Ledger {
             fresh: HashMap::new(),
             absent_message: Cell::default(),
             absent_case: RefCell::default(),
+            failed: RefCell::default(),
             overlay: BTreeMap::new(),
             facts: Vec::new(),
             pending: Vec::new(),
@@ -367,8 +369,23 @@ impl Ledger {
         let row = (table, key);
         match self.overlay.get(&row) {
             Some(value) => value.as_ref().map(|value| Bytes::copy_from_slice(value)),
-            None => self.archive.index().get(table, &row.1).ok().flatten(),
+            None => self.found(self.archive.index().get(table, &row.1).map_err(ArchiveError::from)),
         }
+    }
+
+    /// What a look-up found. One that failed found nothing, and nothing that was judged by it may stand:
+    /// see [`Ledger::failed_look_up`].
+    fn found<T>(&self, outcome: Result<Option<T>, ArchiveError>) -> Option<T> {
+        outcome.unwrap_or_else(|error| {
+            self.failed.borrow_mut().get_or_insert(error);
+            None
+        })
+    }
+
+    /// The first look-up that failed since this was last asked: what was folded since then is worth
+    /// nothing, and the process stops instead of writing it.
+    pub fn failed_look_up(&self) -> Option<ArchiveError> {
+        self.failed.take()
     }
 
     fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
@@ -926,7 +943,8 @@ impl Ledger {
             let place = (index % TILE_NODES) as usize * 32;
             let slot = (Table::Tile, key);
             if !self.overlay.contains_key(&slot) {
-                let stored = self.archive.index().get(Table::Tile, &slot.1).ok().flatten();
+                let stored = self.archive.index().get(Table::Tile, &slot.1).map_err(ArchiveError::from);
+                let stored = self.found(stored);
                 let tile = stored.map_or_else(Vec::new, |tile| tile.to_vec());
                 self.overlay.insert(slot.clone(), Some(tile));
             }
@@ -1078,7 +1096,7 @@ impl Ledger {
         if self.absent_case.borrow().as_ref() == Some(id) {
             return None;
         }
-        let found = read_open_case(&self.archive, id).ok().flatten();
+        let found = self.found(read_open_case(&self.archive, id));
         if found.is_none() {
             self.absent_case.replace(Some(id.clone()));
         }
@@ -1229,6 +1247,9 @@ impl Ledger {
         let mut bodies = frame.bodies.iter().cloned().map(|body| body.filter(|body| !body.is_empty()));
         for fact in commit.facts {
             self.replay_fact(fact, &mut bodies, committed)?;
+        }
+        if let Some(error) = self.failed_look_up() {
+            return Err(error);
         }
         let finished = self.finish(committed);
         Ok(self.changes(finished.places, frame.locator))

@@ -447,7 +447,7 @@ impl Core {
         Ok(())
     }
 
-    /// Keeps an answer until the commit is durable.
+    /// Keeps an answer until the commit is durable; what may wait for the next one is answered at once.
     fn answer<T: Send + 'static>(&mut self, reply: Reply<T>, outcome: Result<T, Refusal>) {
         self.replies.push(Box::new(move |durable| {
             // Nobody may be waiting any more; the commit stands all the same.
@@ -491,10 +491,13 @@ impl Core {
             // A draft dropped at its turn has no place and no content: it may be submitted again.
             if !row.dropped {
                 let index = Some(row.index);
-                return Ok(if self.ledger.says(channel, &row, &content)? {
-                    Ok(Submitted { message_id, index, duplicate: true })
-                } else {
-                    Err(Refusal::new(RefusalCode::DuplicateDifferent, format!("message={message_id}")))
+                return Ok(match self.ledger.says(channel, &row, &content) {
+                    Ok(true) => Ok(Submitted { message_id, index, duplicate: true }),
+                    Ok(false) => {
+                        Err(Refusal::new(RefusalCode::DuplicateDifferent, format!("message={message_id}")))
+                    }
+                    // A frame that rotted is no reason to stop for everybody: its own messages are refused.
+                    Err(error) => Err(Refusal::new(RefusalCode::StoreDamaged, error.to_string())),
                 });
             }
         }
@@ -891,6 +894,9 @@ impl Core {
     // ---- the end of a commit ----
 
     fn write(&mut self, now: UnixMillis, began: Stopwatch) -> Result<Result<(), Refusal>, CommitError> {
+        if let Some(error) = self.ledger.failed_look_up() {
+            return Err(error.into());
+        }
         // A receipt is durable at the partner, who shows it at every contact: it is written with whatever
         // comes next, and costs no sync of its own.
         let waits = self.ledger.may_wait();

@@ -452,7 +452,8 @@ pub(super) async fn guard(
     }
 }
 
-/// Sends receipts in the order of their batches, each only when the committer says that it is durable.
+/// Sends receipts in the order of their batches, each only when the committer says that it is durable; and
+/// passes on what the peer's receipts cover once the committer has taken them.
 async fn answer(
     mut answers: mpsc::Receiver<Pending>,
     outgoing: mpsc::Sender<wire::Frame>,

@@ -2,8 +2,8 @@
 //!
 //! Two ports. [`Journal`] takes one [`Frame`] per commit, all or nothing, and answers with a
 //! [`Durable`] value once the disk has it; [`Index`] holds what is looked up and remembers which
-//! journal position it reflects. [`journal`] implements the first over segment files, [`sled`] the
-//! second, and [`memory`] both over a disk that fails on command, for the simulator. The committer
+//! journal position it reflects. [`journal`] implements the first over segment files, [`packed`] the
+//! second over [`sled`] and sorted files, and [`memory`] both over a disk that fails on command, for the simulator. The committer
 //! owns the one writer; readers are shared between threads. [`blobs`] holds files beside the two.
 //!
 //! Nothing here knows the domain: meta, bodies, keys and values are opaque bytes. Calls block; they

@@ -43,6 +43,8 @@ const SET_ASIDE_MAX: u32 = 1000;
 
 /// The file that is there while the index is open; it holds the machine's boot id.
 const MARKER: &str = "open-since-boot";
+/// What the marker says when the index is not to be trusted; no boot id looks so.
+const DISTRUSTED: &str = "damaged";
 /// Linux draws it anew at each start of the machine.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// sled's log, which it keeps locked while any of its threads may still write.
@@ -179,6 +181,12 @@ enum Unusable {
     Damaged(String),
 }
 
+/// Has the next open move the index aside: something in it was found damaged while it was in use.
+pub(super) fn distrust(dir: &Path) {
+    // Where even that fails the next open tries again, and finds the same.
+    let _ = fs::write(dir.join(MARKER), DISTRUSTED);
+}
+
 /// Looks for the marker of another boot, and sets that of this one before sled touches anything.
 fn mark_open(dir: &Path, boot: &str) -> Result<(), Unusable> {
     let refuse = |source| {
@@ -187,6 +195,9 @@ fn mark_open(dir: &Path, boot: &str) -> Result<(), Unusable> {
     let marker = dir.join(MARKER);
     match fs::read(&marker) {
         Ok(since) if since == boot.as_bytes() && !since.is_empty() => return Ok(()),
+        Ok(since) if since == DISTRUSTED.as_bytes() => {
+            return Err(Unusable::Damaged("a part of it was found damaged".to_owned()));
+        }
         Ok(_) => return Err(Unusable::Damaged("the machine went down while it was open".to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(refuse(error)),

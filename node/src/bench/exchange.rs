@@ -2,18 +2,21 @@
 //! makes room for one more. A message counts when its receipt arrived, which the node verified.
 
 use super::figures::Figures;
-use super::pair::Pair;
+use super::pair::{Pair, with_pair};
 use super::{ExchangeArgs, disk, machine, refused};
 use crate::client::LOCAL_MESSAGE_BYTES_MAX;
+use crate::demo::DemoError;
 use crate::demo::catalogue;
 use crate::demo::desk::Desk;
 use crate::demo::error::within;
 use crate::demo::load::settled;
 use crate::demo::narrate::{Moment, Narrator, grouped};
-use crate::demo::{DemoError, interruption};
 use bytes::Bytes;
+use gateway::clock::{Clock as _, SystemClock};
 use gateway::codes::Date;
-use gateway::id::Kind;
+use gateway::entry::Header;
+use gateway::id::{ChannelId, Digest, HashAlgorithm, Kind, LogPosition, MessageId};
+use gateway::limits::BODY_SALT_BYTES;
 use proto::local::v1 as local;
 use proto::local::v1::submit_outcome::Outcome;
 use std::collections::VecDeque;
@@ -32,16 +35,11 @@ const TICK: Duration = Duration::from_millis(2);
 pub(super) const DRAIN: Duration = Duration::from_secs(60);
 
 /// Runs the measurement.
-pub(super) async fn run(args: &ExchangeArgs, chinese: bool, json: bool) -> Result<Figures, DemoError> {
-    let narrator = Narrator::new(chinese, true);
-    let mut pair = Pair::start(args.keep.as_deref(), args.suite, &narrator).await?;
-    let figures = tokio::select! {
-        figures = measure(args, &pair, &narrator) => figures,
-        interrupted = interruption() => Err(interrupted),
-    };
-    pair.rig.stop().await?;
-    let _ = json;
-    figures
+pub(super) async fn run(args: &ExchangeArgs, chinese: bool) -> Result<Figures, DemoError> {
+    with_pair(args.keep.as_deref(), args.suite, chinese, async |pair, narrator| {
+        measure(args, pair, narrator).await
+    })
+    .await
 }
 
 /// What both nodes' processes and disks have used so far.
@@ -178,8 +176,7 @@ impl Load {
             yueyang: pair.yueyang.clone(),
             day: pair.day,
             concurrency,
-            // header: what `entry::Header` takes for this kind, measured on the first one
-            entry_bytes: payload.len() + 16 + HEADER_BYTES,
+            entry_bytes: header_bytes(pair, payload.len())? + BODY_SALT_BYTES + payload.len(),
             payload,
             next_serial: 1_000_000,
             requests,
@@ -362,5 +359,25 @@ impl Load {
     }
 }
 
-/// Bytes of the header of a `case.forward` without a reply, as WIRE.md §4 writes it.
-const HEADER_BYTES: usize = 228;
+/// Bytes of the header that a node makes for one message of this load, in the middle of it.
+fn header_bytes(pair: &Pair, payload: usize) -> Result<usize, DemoError> {
+    let digest = Digest { algorithm: HashAlgorithm::Sha256, bytes: [0; 32] };
+    let case = catalogue::case_number(pair.day, 0)?;
+    let header = Header {
+        message_id: MessageId([0; 16]),
+        channel: ChannelId { from: pair.yueyang.place.node(), to: pair.xianning.place.node() },
+        epoch: 0,
+        kind: Kind::CaseForward.name().to_owned(),
+        case_id: Some(case.parse().map_err(|error| DemoError::Broken(format!("case {case}: {error}")))?),
+        in_reply_to: None,
+        seen: LogPosition { epoch: 0, index: 100 },
+        agreement: Some(digest),
+        standard: Some(digest),
+        created: SystemClock.now(),
+        expires: None,
+        body_digest: digest,
+        body_length: (payload + BODY_SALT_BYTES) as u32,
+        blobs: Vec::new(),
+    };
+    Ok(header.encode().len())
+}

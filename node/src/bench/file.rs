@@ -3,11 +3,11 @@
 //! the receiver verified chunk by chunk.
 
 use super::figures::Figures;
-use super::pair::Pair;
+use super::pair::{Pair, with_pair};
 use super::{FileArgs, disk, machine, refused};
+use crate::demo::DemoError;
 use crate::demo::error::within;
 use crate::demo::narrate::{Moment, Narrator};
-use crate::demo::{DemoError, interruption};
 use bytes::Bytes;
 use gateway::id::Kind;
 use proto::local::v1 as local;
@@ -31,14 +31,10 @@ const BYTES_PER_SECOND_LEAST: u64 = 1_000_000;
 
 /// Runs the measurement.
 pub(super) async fn run(args: &FileArgs, chinese: bool) -> Result<Figures, DemoError> {
-    let narrator = Narrator::new(chinese, true);
-    let mut pair = Pair::start(args.keep.as_deref(), args.suite, &narrator).await?;
-    let figures = tokio::select! {
-        figures = measure(args, &pair, &narrator) => figures,
-        interrupted = interruption() => Err(interrupted),
-    };
-    pair.rig.stop().await?;
-    figures
+    with_pair(args.keep.as_deref(), args.suite, chinese, async |pair, narrator| {
+        measure(args, pair, narrator).await
+    })
+    .await
 }
 
 async fn measure(args: &FileArgs, pair: &Pair, narrator: &Narrator) -> Result<Figures, DemoError> {

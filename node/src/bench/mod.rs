@@ -153,7 +153,7 @@ pub struct DiskArgs {
 pub async fn run(command: &BenchCommand, console: Console) -> Result<bool, Failure> {
     let chinese = console.lang == Lang::Zh;
     let figures = match command {
-        BenchCommand::Exchange(args) => exchange::run(args, chinese, console.json).await?,
+        BenchCommand::Exchange(args) => exchange::run(args, chinese).await?,
         BenchCommand::File(args) => file::run(args, chinese).await?,
         BenchCommand::Recover(args) => recover::run(args, chinese).await?,
         BenchCommand::Overload(args) => overload::run(args, chinese).await?,

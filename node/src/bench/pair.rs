@@ -7,7 +7,7 @@ use crate::demo::error::within;
 use crate::demo::narrate::{Moment, Narrator};
 use crate::demo::place::{XIANNING, YUEYANG};
 use crate::demo::rig::{READY, Rig};
-use crate::demo::{DemoError, day_of, met, treaty, window};
+use crate::demo::{DemoError, day_of, interruption, met, treaty, window};
 use devpki::KeyKind;
 use gateway::clock::{Clock as _, SystemClock};
 use gateway::codes::Date;
@@ -26,6 +26,24 @@ pub(super) struct Pair {
     /// The day of every case.
     pub day: Date,
     now: UnixMillis,
+}
+
+/// Starts a pair, measures with it, and ends both processes whatever came of it, Ctrl-C included.
+pub(super) async fn with_pair<T>(
+    keep: Option<&Path>,
+    suite: BenchSuite,
+    chinese: bool,
+    measure: impl AsyncFnOnce(&mut Pair, &Narrator) -> Result<T, DemoError>,
+) -> Result<T, DemoError> {
+    // Machines read the standard output, whatever they asked for: what is said goes beside it.
+    let narrator = Narrator::new(chinese, true);
+    let mut pair = Pair::start(keep, suite, &narrator).await?;
+    let outcome = tokio::select! {
+        outcome = measure(&mut pair, &narrator) => outcome,
+        interrupted = interruption() => Err(interrupted),
+    };
+    pair.rig.stop().await?;
+    outcome
 }
 
 impl Pair {

@@ -4,12 +4,12 @@
 
 use super::exchange::{DRAIN, Load};
 use super::figures::Figures;
-use super::pair::Pair;
+use super::pair::{Pair, with_pair};
 use super::{RecoverArgs, disk, machine};
+use crate::demo::DemoError;
 use crate::demo::error::within;
 use crate::demo::load::settled;
 use crate::demo::narrate::{Moment, Narrator, grouped};
-use crate::demo::{DemoError, interruption};
 use std::time::Duration;
 
 /// Messages that are out at once while the entries are made.
@@ -23,14 +23,10 @@ const ENTRIES_PER_SECOND_LEAST: u64 = 1000;
 
 /// Runs the measurement.
 pub(super) async fn run(args: &RecoverArgs, chinese: bool) -> Result<Figures, DemoError> {
-    let narrator = Narrator::new(chinese, true);
-    let mut pair = Pair::start(args.keep.as_deref(), args.suite, &narrator).await?;
-    let figures = tokio::select! {
-        figures = measure(args, &mut pair, &narrator) => figures,
-        interrupted = interruption() => Err(interrupted),
-    };
-    pair.rig.stop().await?;
-    figures
+    with_pair(args.keep.as_deref(), args.suite, chinese, async |pair, narrator| {
+        measure(args, pair, narrator).await
+    })
+    .await
 }
 
 async fn measure(args: &RecoverArgs, pair: &mut Pair, narrator: &Narrator) -> Result<Figures, DemoError> {

@@ -310,10 +310,7 @@ impl Shared {
         let path = self.run_path(span);
         let io = |source| failed("merge into", &path, source);
         let mut writer = RunWriter::create(&path).map_err(io)?;
-        let sources = inputs
-            .iter()
-            .map(|run| Source::new(RunRows::ascending(Arc::clone(run), None, &[], &[])))
-            .collect();
+        let sources = inputs.iter().map(|run| Source::new(RunRows::whole(Arc::clone(run), self))).collect();
         let merged = Merged { sources, descending: false };
         for row in merged {
             if self.closing.load(std::sync::atomic::Ordering::Relaxed) {
@@ -351,10 +348,20 @@ impl Shared {
         if let Some(block) = self.cache.lock().expect("no holder of the cache panics").get(key) {
             return Ok(block);
         }
-        let block = run.read_block(number);
-        let block = Arc::new(block.map_err(|source| failed("read", &self.run_path(run.span), source))?);
+        let block = run.read_block(number).map_err(|source| self.unreadable(run, source))?;
+        let block = Arc::new(block);
         self.cache.lock().expect("no holder of the cache panics").put(key, Arc::clone(&block));
         Ok(block)
+    }
+
+    /// A block that rotted: the index is not trusted at the next open, and made anew.
+    fn unreadable(&self, run: &Run, source: io::Error) -> IndexError {
+        let path = self.run_path(run.span);
+        if source.kind() != io::ErrorKind::InvalidData {
+            return failed("read", &path, source);
+        }
+        super::sled::distrust(&self.dir);
+        IndexError::Damaged(format!("{}: {source}; the next start makes it anew", path.display()))
     }
 
     fn get_packed(&self, runs: &[Arc<Run>], place: &[u8]) -> Result<Option<Bytes>, IndexError> {
@@ -469,7 +476,7 @@ impl Index for PackedIndex {
         }
         if packed(table) {
             for run in &state.runs {
-                let (run, reader) = (Arc::clone(run), Some(&*self.shared));
+                let (run, reader) = (Arc::clone(run), &*self.shared);
                 sources.push(if descending {
                     Source::new(RunRows::descending(run, reader, &start, &end))
                 } else {
@@ -672,8 +679,9 @@ impl Iterator for Merged<'_> {
 /// Rows of one run within bounds; an empty end is no end.
 struct RunRows<'a> {
     run: Arc<Run>,
-    /// Whose cache is used; a merge reads past it.
-    reader: Option<&'a Shared>,
+    index: &'a Shared,
+    /// Whether blocks are kept for others: a merge reads each once and would only drive out better ones.
+    cached: bool,
     start: Vec<u8>,
     end: Vec<u8>,
     block: Option<(usize, Arc<Block>)>,
@@ -684,27 +692,25 @@ struct RunRows<'a> {
 }
 
 impl<'a> RunRows<'a> {
-    fn ascending(run: Arc<Run>, reader: Option<&'a Shared>, start: &[u8], end: &[u8]) -> Self {
-        Self::new(run, reader, start, end, false)
-    }
-
-    fn descending(run: Arc<Run>, reader: Option<&'a Shared>, start: &[u8], end: &[u8]) -> Self {
-        Self::new(run, reader, start, end, true)
-    }
-
-    fn new(run: Arc<Run>, reader: Option<&'a Shared>, start: &[u8], end: &[u8], descending: bool) -> Self {
+    fn ascending(run: Arc<Run>, index: &'a Shared, start: &[u8], end: &[u8]) -> Self {
         let (start, end) = (start.to_vec(), end.to_vec());
-        Self { run, reader, start, end, block: None, row: 0, descending, done: false }
+        Self { run, index, cached: true, start, end, block: None, row: 0, descending: false, done: false }
+    }
+
+    fn descending(run: Arc<Run>, index: &'a Shared, start: &[u8], end: &[u8]) -> Self {
+        Self { descending: true, ..Self::ascending(run, index, start, end) }
+    }
+
+    fn whole(run: Arc<Run>, index: &'a Shared) -> Self {
+        Self { cached: false, ..Self::ascending(run, index, &[], &[]) }
     }
 
     fn read(&self, number: usize) -> Result<Arc<Block>, IndexError> {
-        match self.reader {
-            Some(shared) => shared.block(&self.run, number),
-            None => {
-                let block = self.run.read_block(number);
-                block.map(Arc::new).map_err(|source| failed("read", Path::new("a run"), source))
-            }
+        if self.cached {
+            return self.index.block(&self.run, number);
         }
+        let block = self.run.read_block(number);
+        block.map(Arc::new).map_err(|source| self.index.unreadable(&self.run, source))
     }
 
     /// The block to begin with, and the row in it.

@@ -183,3 +183,26 @@ fn a_damaged_or_missing_run_sets_the_index_aside() {
         assert!(index.get(Table::Message, b"00000001000").unwrap().is_some());
     }
 }
+
+#[test]
+fn a_block_that_rots_in_use_is_an_error_and_the_next_open_makes_the_index_anew() {
+    use std::os::unix::fs::FileExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index");
+    let (index, _) = open_with(&path, SMALL).unwrap();
+    fill(&index, 1, 40);
+    index.settle().unwrap();
+    drop(index);
+    let (index, _) = open_with(&path, SMALL).unwrap();
+    for run in fs::read_dir(path.join(RUNS_DIR)).unwrap() {
+        let file = fs::File::options().write(true).open(run.unwrap().path()).unwrap();
+        file.write_all_at(&[0xff; 8], 100).unwrap();
+    }
+    let looked_up = index.get(Table::Message, b"00000001000");
+    assert!(matches!(looked_up, Err(IndexError::Damaged(_))), "{looked_up:?}");
+    assert!(index.get(Table::Message, b"no such key").is_ok(), "the filter answers for what is not there");
+    drop(index);
+    let (index, report) = open_with(&path, SMALL).unwrap();
+    assert!(report.set_aside.unwrap().why.contains("damaged"));
+    assert_eq!(index.reflects().unwrap(), Position::START);
+}
