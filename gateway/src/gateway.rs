@@ -993,9 +993,9 @@ fn open_store(
     };
     let reflects = index.reflects().map_err(index_error)?;
     if reflects == store::Position::START {
-        let value = rows::INDEX_VERSION.to_be_bytes().to_vec();
+        let value = Bytes::copy_from_slice(&rows::INDEX_VERSION.to_be_bytes());
         let version = store::Change::Put { table: Table::Meta, key: rows::VERSION.to_vec(), value };
-        index.apply(vec![version], reflects).map_err(index_error)?;
+        index.apply(&[version], reflects).map_err(index_error)?;
     }
     let report = OpenReport {
         cut_bytes: journal_report.cut.map_or(0, |cut| cut.bytes),

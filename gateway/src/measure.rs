@@ -193,6 +193,7 @@ pub struct Measures {
     tls_chain: Mutex<Arc<Vec<Vec<u8>>>>,
     /// When the commit that is being made began, ms after `born`, plus one; 0: none is.
     commit_began: AtomicU64,
+    landing_began: AtomicU64,
     /// Handshakes that failed. Codes are constants of this program, so they are few.
     handshakes: Mutex<BTreeMap<(Side, &'static str), u64>>,
     /// One for each peer at most.
@@ -219,6 +220,7 @@ impl Default for Measures {
             disk_full: AtomicBool::new(false),
             tls_chain: Mutex::default(),
             commit_began: AtomicU64::new(0),
+            landing_began: AtomicU64::new(0),
             handshakes: Mutex::default(),
             unremembered: Mutex::default(),
         }
@@ -228,9 +230,23 @@ impl Default for Measures {
 impl Measures {
     /// A commit begins.
     pub fn commit_begins(&self) -> Stopwatch {
-        let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
-        self.commit_began.store(now + 1, Ordering::Relaxed);
+        self.commit_began.store(self.millis() + 1, Ordering::Relaxed);
         Stopwatch::start()
+    }
+
+    /// A commit goes to the disk while the next one is judged.
+    pub fn landing_begins(&self) {
+        self.landing_began.store(self.millis() + 1, Ordering::Relaxed);
+    }
+
+    /// It is over, whatever became of it.
+    pub fn landing_ends(&self) {
+        self.landing_began.store(0, Ordering::Relaxed);
+    }
+
+    /// Since this was made.
+    fn millis(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
     }
 
     /// A commit is durable and indexed.
@@ -246,9 +262,9 @@ impl Measures {
 
     /// For how long the commit that is being made has been going on, ms; `None`: none is.
     pub fn commit_millis(&self) -> Option<u64> {
-        let began = self.commit_began.load(Ordering::Relaxed).checked_sub(1)?;
-        let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Some(now.saturating_sub(began))
+        let began = [&self.commit_began, &self.landing_began].map(|began| began.load(Ordering::Relaxed));
+        let oldest = began.into_iter().filter(|began| *began > 0).min()?;
+        Some(self.millis().saturating_sub(oldest - 1))
     }
 
     /// A handshake failed; `code` is a constant of this program.

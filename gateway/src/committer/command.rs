@@ -82,6 +82,8 @@ pub enum ContactOutcome {
 /// One request to the committer.
 #[derive(Debug)]
 pub enum Command {
+    /// The commit that was on its way has landed: wakes the committer and asks nothing.
+    Landed,
     /// Take a message.
     Submit {
         /// The message.

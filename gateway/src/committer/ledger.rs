@@ -6,6 +6,7 @@
 
 pub mod blobs;
 mod letters;
+mod underway;
 
 use super::rows::{self, Place};
 use crate::archive::{Archive, ArchiveError, node_from_tiles};
@@ -39,6 +40,7 @@ use proto::store::v1 as stored;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, RwLock};
+use underway::{Entries, Underway};
 
 /// Names of the node's own readers begin so; business systems may not use it.
 const OWN_CONSUMER: &str = "tongban.";
@@ -175,6 +177,9 @@ pub struct Documents {
     pub agreements: HashMap<Digest, (Arc<AgreementRecord>, Bytes)>,
 }
 
+/// Rows as a commit leaves them; nothing: deleted.
+type Rows = BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>;
+
 struct PendingPlace {
     table: Table,
     key: Vec<u8>,
@@ -202,13 +207,17 @@ pub struct Ledger {
     pub blob_changed: bool,
     archive: Arc<Archive>,
     cases: HashMap<CaseId, OpenCase>,
+    /// Their ids, the longest kept first.
+    cases_kept: VecDeque<CaseId>,
     /// Entries of this commit, which the archive cannot read yet.
-    fresh: HashMap<(ChannelId, LogPosition), RawEntry>,
+    fresh: Entries,
+    /// The commit before, while it is on its way to the disk.
+    underway: Underway,
     /// The last message and the last case that were looked for in vain: each is asked for several times.
     absent_message: Cell<Option<(ChannelId, MessageId)>>,
     absent_case: RefCell<Option<CaseId>>,
     failed: RefCell<Option<ArchiveError>>,
-    overlay: BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>,
+    overlay: Rows,
     facts: Vec<(stored::Fact, Vec<Bytes>)>,
     pending: Vec<PendingPlace>,
     /// While an entry is judged again after a loss: own facts that its author could not have caused.
@@ -255,7 +264,9 @@ impl Ledger {
             blob_changed: true,
             archive,
             cases: HashMap::new(),
-            fresh: HashMap::new(),
+            cases_kept: VecDeque::new(),
+            fresh: Entries::new(),
+            underway: Underway::default(),
             absent_message: Cell::default(),
             absent_case: RefCell::default(),
             failed: RefCell::default(),
@@ -369,8 +380,26 @@ impl Ledger {
         let row = (table, key);
         match self.overlay.get(&row) {
             Some(value) => value.as_ref().map(|value| Bytes::copy_from_slice(value)),
-            None => self.found(self.archive.index().get(table, &row.1).map_err(ArchiveError::from)),
+            None => self.get_before(table, &row.1),
         }
+    }
+
+    /// As of the commit before, which the index may not have yet.
+    fn get_before(&self, table: Table, key: &[u8]) -> Option<Bytes> {
+        match self.underway.get(table, key) {
+            Some(value) => value.cloned(),
+            None => self.found(self.archive.index().get(table, key).map_err(ArchiveError::from)),
+        }
+    }
+
+    /// The entry at a place of a log, this commit and the one before included.
+    fn entry(&self, log: LogId, index: u64) -> Result<Option<RawEntry>, ArchiveError> {
+        let position = LogPosition { epoch: log.epoch, index };
+        let fresh = self.fresh.get(&(log.channel, position));
+        if let Some(raw) = fresh.or_else(|| self.underway.entry(log.channel, position)) {
+            return Ok(Some(raw.clone()));
+        }
+        Ok(self.archive.batch(log, index)?.and_then(|batch| batch.entries.into_iter().next()))
     }
 
     /// What a look-up found. One that failed found nothing, and nothing that was judged by it may stand:
@@ -429,14 +458,7 @@ impl Ledger {
         row: &stored::MessageRow,
         content: &Content<'_>,
     ) -> Result<bool, ArchiveError> {
-        let position = LogPosition { epoch: row.epoch, index: row.index };
-        let stored = match self.fresh.get(&(channel, position)) {
-            Some(raw) => Some(raw.clone()),
-            None => {
-                let log = LogId { channel, epoch: row.epoch };
-                self.archive.batch(log, row.index)?.and_then(|batch| batch.entries.into_iter().next())
-            }
-        };
+        let stored = self.entry(LogId { channel, epoch: row.epoch }, row.index)?;
         let Some(RawEntry { header, body: Some(body) }) = stored else { return Ok(true) };
         let (Ok(header), Some(payload)) = (Header::parse(&header), payload(&body)) else { return Ok(true) };
         Ok(Content::of_entry(&header, &payload) == *content)
@@ -447,11 +469,6 @@ impl Ledger {
     pub fn refused_here(&self, channel: ChannelId, position: LogPosition) -> Option<RefusalCode> {
         let code = self.get(Table::Request, rows::refused_here(channel, position))?;
         RefusalCode::with_code(std::str::from_utf8(&code).ok()?)
-    }
-
-    /// The licence of that identifier in this node's own catalogue.
-    pub fn licence_place(&self, key: Vec<u8>) -> Option<Bytes> {
-        self.get(Table::Licence, key)
     }
 
     /// The hash of a leaf of a log.
@@ -540,25 +557,39 @@ impl Ledger {
         Finished { meta: commit.encode_to_vec(), commit, bodies, places }
     }
 
-    /// The changes of a finished commit that lies at `locator`.
-    pub fn changes(&mut self, places: Vec<PlacedRow>, locator: Locator) -> Vec<Change> {
-        let mut changes: Vec<Change> = std::mem::take(&mut self.overlay)
-            .into_iter()
-            .map(|((table, key), value)| match value {
-                Some(value) => Change::Put { table, key, value },
-                None => Change::Delete { table, key },
-            })
-            .collect();
-        changes.extend(places.into_iter().map(|(table, key, place)| Change::Put {
-            table,
-            key,
-            value: Place { locator, ..place }.to_bytes(),
-        }));
-        self.fresh.clear();
-        if self.cases.len() > CASES_KEPT {
-            self.cases.clear();
+    /// The changes of a finished commit that lies at `locator`. From here on the next commit is folded, as
+    /// of this one; the index may be told later.
+    pub fn changes(&mut self, places: Vec<PlacedRow>, locator: Locator) -> Arc<Vec<Change>> {
+        let mut rows = std::mem::take(&mut self.overlay);
+        self.forget_cases(&rows);
+        for (table, key, place) in places {
+            rows.insert((table, key), Some(Place { locator, ..place }.to_bytes()));
         }
+        let changes = rows.into_iter().map(|((table, key), value)| match value {
+            Some(value) => Change::Put { table, key, value: Bytes::from(value) },
+            None => Change::Delete { table, key },
+        });
+        let changes = Arc::new(changes.collect::<Vec<_>>());
+        self.underway = Underway::new(Arc::clone(&changes), std::mem::take(&mut self.fresh));
         changes
+    }
+
+    /// Forgets the cases kept longest, a few with each commit: thousands at once would hold it up. Those of
+    /// the commit stay, as they cannot be read back before the index has them.
+    fn forget_cases(&mut self, commit: &Rows) {
+        for _ in CASES_KEPT..self.cases.len() {
+            let Some(id) = self.cases_kept.pop_front() else { return };
+            if commit.contains_key(&(Table::Case, rows::case(&id))) {
+                self.cases_kept.push_back(id);
+            } else {
+                self.cases.remove(&id);
+            }
+        }
+    }
+
+    /// The index has the last commit, and the archive its entries.
+    pub fn landed(&mut self) {
+        self.underway = Underway::default();
     }
 
     // ---- effects, live and in replay ----
@@ -943,8 +974,7 @@ impl Ledger {
             let place = (index % TILE_NODES) as usize * 32;
             let slot = (Table::Tile, key);
             if !self.overlay.contains_key(&slot) {
-                let stored = self.archive.index().get(Table::Tile, &slot.1).map_err(ArchiveError::from);
-                let stored = self.found(stored);
+                let stored = self.get_before(Table::Tile, &slot.1);
                 let tile = stored.map_or_else(Vec::new, |tile| tile.to_vec());
                 self.overlay.insert(slot.clone(), Some(tile));
             }
@@ -1052,6 +1082,7 @@ impl Ledger {
                 opened_ms: fact.created.0,
                 ..Default::default()
             },
+            kept: false,
         });
         if let CaseEvent::Forwarded(_) = fact.event {
             case.row.refused.clear(); // perhaps forwarded again after a refusal
@@ -1106,6 +1137,13 @@ impl Ledger {
     fn put_case(&mut self, id: &CaseId, case: OpenCase) {
         self.absent_case.take();
         self.put(Table::Case, rows::case(id), case.row.encode_to_vec());
+        self.keep_case(id, case);
+    }
+
+    fn keep_case(&mut self, id: &CaseId, mut case: OpenCase) {
+        if !std::mem::replace(&mut case.kept, true) {
+            self.cases_kept.push_back(id.clone());
+        }
         self.cases.insert(id.clone(), case);
     }
 
@@ -1232,7 +1270,7 @@ impl Ledger {
         }
         let case = self.read_case(id)?;
         let book = Arc::clone(&case.book);
-        self.cases.insert(id.clone(), case);
+        self.keep_case(id, case);
         Some(book)
     }
 
@@ -1240,7 +1278,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the frame is not a commit of this format.
-    pub fn replay(&mut self, frame: &StoredFrame) -> Result<Vec<Change>, ArchiveError> {
+    pub fn replay(&mut self, frame: &StoredFrame) -> Result<Arc<Vec<Change>>, ArchiveError> {
         let commit = stored::Commit::decode(frame.meta.clone())
             .map_err(|_| ArchiveError::Mismatch("a frame is no commit"))?;
         let committed = UnixMillis(commit.committed_ms);
@@ -1425,6 +1463,8 @@ impl Ledger {
 struct OpenCase {
     book: Arc<CaseBook>,
     row: stored::CaseRow,
+    /// Whether it has its place among those that are forgotten in turn.
+    kept: bool,
 }
 
 /// The order in which a case's facts are kept: by author, local ones first, then by place.
@@ -1467,7 +1507,7 @@ fn read_open_case(archive: &Archive, id: &CaseId) -> Result<Option<OpenCase>, Ar
     }
     let (receiving, competent) =
         (row.receiving.parse().map_err(|_| mismatch())?, row.competent.parse().map_err(|_| mismatch())?);
-    Ok(Some(OpenCase { book: Arc::new(CaseBook { receiving, competent, facts }), row }))
+    Ok(Some(OpenCase { book: Arc::new(CaseBook { receiving, competent, facts }), row, kept: false }))
 }
 
 /// What makes two submissions under one id the same.

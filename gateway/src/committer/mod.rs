@@ -10,6 +10,7 @@
 
 mod blobs;
 pub mod command;
+mod landing;
 pub mod ledger;
 pub mod rows;
 mod thread;
@@ -38,17 +39,19 @@ use crate::overload::disk::{DiskState, DiskUse};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::service::blob::commitment;
 use crate::signer::{Signer, SignerError};
-use crate::store::{Frame, Index, IndexError, Journal, JournalError, Position, Table};
+use crate::store::{Frame, Index, IndexError, Journal, JournalError, Position, Table, Written};
 use crate::suite::Suite;
 use crate::time::UnixMillis;
 use crate::wire;
 use bytes::Bytes;
+use landing::{Landing, Lane, Shown, WrittenCommit};
 use ledger::{Appending, Content, Documents, Draft, Ledger, head};
 use prost::Message as _;
 use rows::Place;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
+use std::thread::JoinHandle;
 use tokio::sync::watch;
 
 /// What a committer needs of the world.
@@ -130,6 +133,10 @@ pub enum CommitError {
     Signer(#[from] SignerError),
 }
 
+/// Adds commands that have arrived; told to wait, it does so for a command or for a landing. Says whether
+/// there may be more.
+type More<'a> = dyn FnMut(&mut VecDeque<Command>, bool) -> bool + 'a;
+
 /// Passes a commit's fate on to whoever asked for it.
 type Told = Box<dyn FnOnce(Result<(), Refusal>) + Send>;
 
@@ -142,8 +149,9 @@ pub struct Core {
     ledger: Ledger,
     archive: Arc<Archive>,
     keys: Arc<KeyBook>,
-    snapshot: Arc<RwLock<Snapshot>>,
-    progress: watch::Sender<u64>,
+    landing: Arc<Landing>,
+    /// Where commits land beside the next one; none: each lands where it was made.
+    lane: Option<(Lane, JoinHandle<()>)>,
     touched: BTreeSet<NodeId>,
     /// What to say once the commit is durable.
     replies: Vec<Told>,
@@ -155,8 +163,6 @@ pub struct Core {
     writes_all: bool,
     /// Who waits for the index to be settled.
     settling: Vec<Reply<()>>,
-    /// How long the last commit took to write, µs.
-    write_micros: u64,
     /// What the disk has room for, and its free bytes at the last look.
     disk: (DiskState, u64),
 }
@@ -205,7 +211,7 @@ impl Core {
             .replay(after, None, &mut |frame| {
                 let visit = |error: Box<dyn std::error::Error + Send + Sync>| JournalError::Visitor(error);
                 let changes = ledger.replay(&frame).map_err(|error| visit(Box::new(error)))?;
-                index.apply(changes, frame.position).map_err(|error| visit(Box::new(error)))?;
+                index.apply(&changes, frame.position).map_err(|error| visit(Box::new(error)))?;
                 frames += 1;
                 let at = extent.bytes_before(frame.locator);
                 let from = *from.get_or_insert(at);
@@ -214,6 +220,13 @@ impl Core {
                 Ok(())
             })
             .map_err(CommitError::Journal)?;
+        let landing = Landing {
+            archive: Arc::clone(&archive),
+            index: Arc::clone(&ports.index),
+            snapshot: Arc::default(),
+            progress: watch::Sender::new(0),
+            measures: Arc::clone(&ports.measures),
+        };
         let mut core = Self {
             ports,
             me,
@@ -221,8 +234,8 @@ impl Core {
             ledger,
             archive,
             keys,
-            snapshot: Arc::default(),
-            progress: watch::Sender::new(0),
+            landing: Arc::new(landing),
+            lane: None,
             touched: peers.iter().copied().collect(),
             peers,
             replies: Vec::new(),
@@ -230,11 +243,11 @@ impl Core {
             full: false,
             writes_all: false,
             settling: Vec::new(),
-            write_micros: 0,
             disk: (DiskState::Normal, 0),
         };
         core.look_at_disk();
-        core.publish();
+        core.ledger.landed();
+        core.show();
         Ok((core, Replayed { frames }))
     }
 
@@ -255,12 +268,56 @@ impl Core {
 
     /// The state after the last commit.
     pub fn snapshot(&self) -> Arc<RwLock<Snapshot>> {
-        Arc::clone(&self.snapshot)
+        Arc::clone(&self.landing.snapshot)
     }
 
     /// Counts commits: changes whenever the snapshot does.
     pub fn progress(&self) -> watch::Receiver<u64> {
-        self.progress.subscribe()
+        self.landing.progress.subscribe()
+    }
+
+    /// Gives commits a thread to land on, so that the next one is judged meanwhile; `wake` is called when
+    /// one has landed.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(super) fn open_lane(&mut self, wake: impl Fn() + Send + 'static) -> std::io::Result<()> {
+        self.lane = Some(Lane::start(Arc::clone(&self.landing), wake)?);
+        Ok(())
+    }
+
+    /// Waits until nothing is on its way, and ends the thread.
+    ///
+    /// # Errors
+    /// The last commit did not become durable.
+    pub(super) fn close_lane(&mut self) -> Result<(), CommitError> {
+        let Some((mut lane, thread)) = self.lane.take() else { return Ok(()) };
+        let landed = lane.wait();
+        drop(lane);
+        // It panicked: then its commit's fate is unknown, and nobody was told otherwise.
+        let _ = thread.join();
+        landed
+    }
+
+    /// Whether the last commit is still on its way to the disk.
+    ///
+    /// # Errors
+    /// When the process must stop: it did not become durable.
+    pub(super) fn is_landing(&mut self) -> Result<bool, CommitError> {
+        let Some((lane, _)) = &mut self.lane else { return Ok(false) };
+        let busy = lane.is_busy()?;
+        if !busy {
+            self.ledger.landed();
+        }
+        Ok(busy)
+    }
+
+    fn wait_for_landing(&mut self) -> Result<(), CommitError> {
+        if let Some((lane, _)) = &mut self.lane {
+            lane.wait()?;
+            self.ledger.landed();
+        }
+        Ok(())
     }
 
     /// Makes one commit of as many of the waiting commands as fit.
@@ -268,6 +325,15 @@ impl Core {
     /// # Errors
     /// When the process must stop. Every command taken was answered.
     pub fn commit(&mut self, waiting: &mut VecDeque<Command>) -> Result<(), CommitError> {
+        self.commit_from(waiting, &mut |_, _| true)
+    }
+
+    /// As [`Core::commit`], taking what arrives meanwhile.
+    pub(super) fn commit_from(
+        &mut self,
+        waiting: &mut VecDeque<Command>,
+        more: &mut More<'_>,
+    ) -> Result<(), CommitError> {
         let now = self.ports.clock.now();
         self.look_at_disk();
         let began = self.ports.measures.commit_begins();
@@ -278,21 +344,32 @@ impl Core {
             self.sequence_staged(peer, now)?;
         }
         let mut taken = 0;
-        // Not all at once: while this commit is on its way, the partner judges the one before it. Both work
-        // then, and a lone message of another channel waits for no more than one such share.
-        let share = COMMIT_JUDGING_MICROS.max(4 * self.write_micros);
-        while taken < COMMIT_COMMANDS_MAX
-            && self.gathered < COMMIT_BYTES_MAX / 4
-            && (taken == 0 || began.micros() < share)
-        {
-            let Some(command) = waiting.pop_front() else { break };
-            taken += 1;
-            self.take(command, now)?;
+        loop {
+            let fits = taken < COMMIT_COMMANDS_MAX && self.gathered < COMMIT_BYTES_MAX / 4;
+            // Not all at once: while this commit is on its way, the partner judges the one before it. Both
+            // work then, and a lone message of another channel waits for no more than one such share.
+            if !fits || taken > 0 && began.micros() >= COMMIT_JUDGING_MICROS {
+                break;
+            }
+            match waiting.pop_front() {
+                Some(command) => {
+                    taken += 1;
+                    self.take(command, now)?;
+                }
+                // The disk is busy anyway: whatever arrives before it is free belongs to this commit.
+                None => {
+                    let landing = self.is_landing()?;
+                    more(waiting, landing);
+                    if waiting.is_empty() {
+                        break;
+                    }
+                }
+            }
         }
         self.seal(now)?;
-        let judged = began.micros();
-        let result = self.write(now, began);
-        self.write_micros = began.micros().saturating_sub(judged);
+        self.wait_for_landing()?;
+        more(waiting, false);
+        let result = self.write(now, began, !waiting.is_empty());
         self.writes_all = false;
         self.ports.measures.commit_ends();
         self.gathered = 0;
@@ -300,6 +377,7 @@ impl Core {
             Ok(outcome) => outcome.clone(),
             Err(_) => Err(RefusalCode::StoreUnknown.into()),
         };
+        // Those of a commit that is written were given to it.
         for reply in std::mem::take(&mut self.replies) {
             reply(told.clone());
         }
@@ -358,6 +436,7 @@ impl Core {
 
     fn take(&mut self, command: Command, now: UnixMillis) -> Result<(), CommitError> {
         match command {
+            Command::Landed => {}
             Command::Submit { submission, reply } => {
                 let outcome = self.submit(submission, now)?;
                 self.answer(reply, outcome);
@@ -893,7 +972,13 @@ impl Core {
 
     // ---- the end of a commit ----
 
-    fn write(&mut self, now: UnixMillis, began: Stopwatch) -> Result<Result<(), Refusal>, CommitError> {
+    /// Writes what was gathered, and lands it: here, or beside the next commit when `more` waits.
+    fn write(
+        &mut self,
+        now: UnixMillis,
+        began: Stopwatch,
+        more: bool,
+    ) -> Result<Result<(), Refusal>, CommitError> {
         if let Some(error) = self.ledger.failed_look_up() {
             return Err(error.into());
         }
@@ -901,7 +986,7 @@ impl Core {
         // comes next, and costs no sync of its own.
         let waits = self.ledger.may_wait();
         if !self.ledger.is_dirty() || waits.is_some_and(|count| count < FACTS_HELD_MAX && !self.writes_all) {
-            self.publish();
+            self.show();
             return Ok(Ok(()));
         }
         let keys = self.ledger.keys_of_commit();
@@ -909,19 +994,18 @@ impl Core {
         let bytes = finished.meta.len() + finished.bodies.iter().map(Bytes::len).sum::<usize>();
         let (commit, bodies) = (Arc::clone(&finished.commit), finished.bodies.clone());
         let (frame, places) = finished.into_parts();
-        match self.ports.journal.append(frame) {
-            Ok(placed) => {
-                self.archive.remember(&placed, commit, bodies, bytes);
-                let batches = places.iter().filter(|(table, ..)| *table == Table::Batch);
-                let batches =
-                    batches.map(|(_, key, place)| (&key[..], Place { locator: placed.locator, ..*place }));
-                self.archive.remember_places(batches);
-                let changes = self.ledger.changes(places, placed.locator);
-                self.ports.index.apply(changes, placed.position)?;
-                let entries = self.publish();
+        match self.ports.journal.write(frame) {
+            Ok(written) => {
                 self.full = false;
-                self.ports.measures.committed(began, entries);
-                self.ports.measures.disk_full.store(false, Ordering::Relaxed);
+                let commit = self.written(written, commit, bodies, bytes, places, began);
+                // Whoever waits for the index to be settled waits for this commit as well.
+                match &mut self.lane {
+                    Some((lane, _)) if more && self.settling.is_empty() => lane.send(commit),
+                    _ => {
+                        self.landing.land(commit)?;
+                        self.ledger.landed();
+                    }
+                }
                 Ok(Ok(()))
             }
             Err(JournalError::Full | JournalError::TooLarge { .. }) => {
@@ -961,11 +1045,36 @@ impl Core {
         }
     }
 
-    /// Shows the state to readers; by how many entries the logs have grown since they saw it last.
-    fn publish(&mut self) -> u64 {
-        let mut grown = 0;
-        let mut shown = self.snapshot.write().expect("no holder of the snapshot panics");
-        let snapshot = &mut *shown;
+    /// What is to land of a commit that was written.
+    fn written(
+        &mut self,
+        written: Written,
+        commit: Arc<proto::store::v1::Commit>,
+        bodies: Vec<Bytes>,
+        bytes: usize,
+        places: Vec<ledger::PlacedRow>,
+        began: Stopwatch,
+    ) -> WrittenCommit {
+        let placed = written.placed();
+        let batches = places.iter().filter(|(table, ..)| *table == Table::Batch);
+        let batches = batches
+            .map(|(_, key, place)| (key.clone(), Place { locator: placed.locator, ..*place }))
+            .collect();
+        let changes = self.ledger.changes(places, placed.locator);
+        let shown = self.shown(placed.position);
+        let replies = std::mem::take(&mut self.replies);
+        WrittenCommit { written, commit, bodies, bytes, batches, changes, shown, replies, began }
+    }
+
+    /// Shows the state to readers when nothing had to be written for it.
+    fn show(&mut self) {
+        let shown = self.shown(self.ports.journal.end());
+        self.landing.show(shown);
+    }
+
+    /// The state after this commit, as far as it touched it.
+    fn shown(&mut self, position: Position) -> Shown {
+        let mut logs = Vec::with_capacity(self.touched.len());
         for peer in std::mem::take(&mut self.touched) {
             if let (Some(out), Some(inbound)) = (self.ledger.out.get(&peer), self.ledger.inbound.get(&peer)) {
                 let stop =
@@ -992,20 +1101,16 @@ impl Core {
                     stopped: stop(inbound.machine.stopped, &inbound.stopped_detail),
                     refused: inbound.refused,
                 };
-                for (logs, log) in [(&mut snapshot.out, out), (&mut snapshot.inbound, inbound)] {
-                    let size = log.size;
-                    let before = logs.insert(peer, log).map_or(0, |before| before.size);
-                    grown += size.saturating_sub(before);
-                }
+                logs.push((peer, out, inbound));
             }
         }
-        snapshot.blob_events = self.ledger.blob_events;
-        snapshot.blob_changes += u64::from(std::mem::take(&mut self.ledger.blob_changed));
-        snapshot.position = self.ports.journal.end();
-        (snapshot.disk, snapshot.disk_room) = self.disk;
-        drop(shown);
-        self.progress.send_modify(|count| *count += 1);
-        grown
+        Shown {
+            logs,
+            blob_events: self.ledger.blob_events,
+            blobs_changed: std::mem::take(&mut self.ledger.blob_changed),
+            position,
+            disk: self.disk,
+        }
     }
 
     /// Makes the index durable: for an orderly stop.

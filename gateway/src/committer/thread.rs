@@ -73,22 +73,45 @@ pub fn spawn(
     stopped: oneshot::Sender<Result<(), CommitError>>,
 ) -> std::io::Result<(CommitterHandle, JoinHandle<()>)> {
     let (queue, mut commands) = mpsc::channel(COMMITTER_QUEUE_MAX);
+    let weak = queue.downgrade();
+    core.open_lane(move || {
+        // A full queue wakes the committer by itself, and a closed one has it wait for the lane.
+        if let Some(queue) = weak.upgrade() {
+            let _ = queue.try_send(Command::Landed);
+        }
+    })?;
     let thread = std::thread::Builder::new().name("committer".into()).spawn(move || {
         let mut waiting = VecDeque::with_capacity(COMMIT_COMMANDS_MAX);
-        let ended = loop {
-            if waiting.is_empty() && !core.has_backlog() {
-                let Some(command) = commands.blocking_recv() else { break core.flush() };
-                waiting.push_back(command);
+        let mut more = |waiting: &mut VecDeque<Command>, wait: bool| {
+            let mut open = true;
+            let mut arrived = |command: Command| {
+                if !matches!(command, Command::Landed) {
+                    waiting.push_back(command);
+                }
+                waiting.len() < COMMIT_COMMANDS_MAX
+            };
+            if wait {
+                open = commands.blocking_recv().map(&mut arrived).is_some();
             }
-            // Whatever arrived while the last commit was on its way to the disk is the next one.
-            while waiting.len() < COMMIT_COMMANDS_MAX {
-                let Ok(command) = commands.try_recv() else { break };
-                waiting.push_back(command);
-            }
-            if let Err(error) = core.commit(&mut waiting) {
-                break Err(error);
-            }
+            // Whatever arrived while the last commit was judged and on its way to the disk is the next one.
+            while let Ok(command) = commands.try_recv()
+                && arrived(command)
+            {}
+            open
         };
+        let mut run = || loop {
+            while waiting.is_empty() && !core.has_backlog() {
+                let open = more(&mut waiting, true);
+                // Also to see whether the last one landed well.
+                core.is_landing()?;
+                if !open {
+                    core.close_lane()?;
+                    return core.flush();
+                }
+            }
+            core.commit_from(&mut waiting, &mut more)?;
+        };
+        let ended = run();
         let _ = stopped.send(ended);
     })?;
     Ok((CommitterHandle { queue }, thread))

@@ -92,7 +92,7 @@ pub enum Change {
         /// 1..=[`KEY_BYTES_MAX`] bytes.
         key: Vec<u8>,
         /// 0..=[`VALUE_BYTES_MAX`] bytes.
-        value: Vec<u8>,
+        value: Bytes,
     },
     /// Removes a value, whether or not there was one.
     Delete {
@@ -132,7 +132,7 @@ pub trait Index: Send + Sync {
     /// Applies all changes, in their order, together with the position they reflect: after a crash
     /// either all stand or none. Not on disk before [`flush`](Self::flush), and not for certain even
     /// then.
-    fn apply(&self, changes: Vec<Change>, reflects: Position) -> Result<(), IndexError>;
+    fn apply(&self, changes: &[Change], reflects: Position) -> Result<(), IndexError>;
 
     /// The journal position up to which the index is complete; [`Position::START`] when it is empty.
     fn reflects(&self) -> Result<Position, IndexError>;
@@ -242,7 +242,7 @@ mod tests {
     }
 
     fn put(table: Table, key: &[u8], value: &[u8]) -> Change {
-        Change::Put { table, key: key.to_vec(), value: value.to_vec() }
+        Change::Put { table, key: key.to_vec(), value: Bytes::copy_from_slice(value) }
     }
 
     fn keys(index: &dyn Index, from: &[u8], to: &[u8], limit: usize, direction: Direction) -> String {
@@ -271,12 +271,12 @@ mod tests {
                 delete(b"c"),
                 put(Table::Batch, b"c", b""),
             ];
-            index.apply(changes, Position(5)).unwrap();
+            index.apply(&changes, Position(5)).unwrap();
             assert_eq!(index.reflects().unwrap(), Position(5));
             assert_eq!(index.get(Table::Batch, b"a").unwrap().unwrap(), "2");
             assert_eq!(index.get(Table::Batch, b"b").unwrap(), None);
             assert_eq!(index.get(Table::Batch, b"c").unwrap().unwrap(), "");
-            index.apply(vec![], Position(6)).unwrap();
+            index.apply(&[], Position(6)).unwrap();
             assert_eq!(index.reflects().unwrap(), Position(6));
         });
     }
@@ -288,7 +288,7 @@ mod tests {
                 [b"a", b"b", b"c", b"d"].iter().map(|key| put(Table::Batch, *key, b"")).collect();
             changes.push(put(Table::Channel, b"x", b""));
             changes.push(put(Table::Message, b"a", b""));
-            index.apply(changes, Position(1)).unwrap();
+            index.apply(&changes, Position(1)).unwrap();
             assert_eq!(keys(index, b"", b"", 9, Direction::Ascending), "abcd");
             assert_eq!(keys(index, b"", b"", 9, Direction::Descending), "dcba");
             assert_eq!(keys(index, b"b", b"d", 9, Direction::Ascending), "bc");
@@ -306,12 +306,12 @@ mod tests {
             let long_key = put(Table::Batch, &[1; KEY_BYTES_MAX + 1], b"");
             let long_value = put(Table::Batch, b"key", &[1; VALUE_BYTES_MAX + 1]);
             for bad in [put(Table::Batch, b"", b""), long_key, long_value] {
-                assert!(index.apply(vec![good(), bad], Position(1)).is_err());
+                assert!(index.apply(&[good(), bad], Position(1)).is_err());
             }
             assert_eq!(index.get(Table::Batch, b"good").unwrap(), None);
             assert_eq!(index.reflects().unwrap(), Position::START);
             let largest = put(Table::Batch, &[1; KEY_BYTES_MAX], &[1; VALUE_BYTES_MAX]);
-            index.apply(vec![good(), largest], Position(1)).unwrap();
+            index.apply(&[good(), largest], Position(1)).unwrap();
         });
     }
 
@@ -321,12 +321,12 @@ mod tests {
         let index = disk.open_index();
         for number in 1..=5_u8 {
             let changes = vec![put(Table::Batch, b"k", &[number]), put(Table::Meta, &[number], b"")];
-            index.apply(changes, Position(number.into())).unwrap();
+            index.apply(&changes, Position(number.into())).unwrap();
         }
         index.flush().unwrap();
         disk.crash(Crash { unsynced: Unsynced::Lost, index_batches_lost: 2 });
         assert!(index.reflects().is_err());
-        assert!(index.apply(vec![], Position(6)).is_err());
+        assert!(index.apply(&[], Position(6)).is_err());
         let index = disk.open_index();
         assert_eq!(index.reflects().unwrap(), Position(3));
         assert_eq!(index.get(Table::Batch, b"k").unwrap().unwrap(), [3_u8][..]);
@@ -341,7 +341,7 @@ mod tests {
             let disk = MemoryDisk::new();
             let index = disk.open_index();
             disk.plan(FaultPlan::queue([Some(fault)]));
-            assert!(index.apply(vec![put(Table::Batch, b"k", b"v")], Position(1)).is_err());
+            assert!(index.apply(&[put(Table::Batch, b"k", b"v")], Position(1)).is_err());
             assert_eq!(index.get(Table::Batch, b"k").unwrap().is_some(), stands);
             assert_eq!(index.reflects().unwrap(), Position(stands.into()));
         }

@@ -129,7 +129,7 @@ impl Locator {
     }
 }
 
-/// Where [`Journal::append`] put a frame.
+/// Where [`Journal::write`] put a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placed {
     /// The frame's number.
@@ -179,15 +179,62 @@ pub struct StoredFrame {
     pub bodies: Vec<Option<Bytes>>,
 }
 
+/// A frame that was written and not synced yet. It may be carried to another thread, so that whoever
+/// wrote it goes on; the journal takes no other frame before it was synced. Nobody may be told of it,
+/// and no reader sees it. Dropped, its outcome stays unknown.
+#[must_use = "the journal takes nothing more before this is synced"]
+pub struct Written {
+    placed: Placed,
+    sync: Box<dyn FnOnce() -> Result<(), JournalError> + Send>,
+}
+
+impl Written {
+    pub(in crate::store) fn new(
+        placed: Placed,
+        sync: impl FnOnce() -> Result<(), JournalError> + Send + 'static,
+    ) -> Self {
+        Self { placed, sync: Box::new(sync) }
+    }
+
+    /// Where it lies.
+    pub fn placed(&self) -> Placed {
+        self.placed
+    }
+
+    /// Makes it durable, and lets readers see it.
+    ///
+    /// # Errors
+    /// [`OutcomeUnknown`](JournalError::OutcomeUnknown): the frame may or may not stand.
+    pub fn sync(self) -> Result<Durable<Placed>, JournalError> {
+        (self.sync)()?;
+        Ok(Durable::vouch(self.placed))
+    }
+}
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Written").field(&self.placed).finish()
+    }
+}
+
 /// The journal's one writer.
 pub trait Journal: Send {
-    /// Appends one frame with one write and one sync.
+    /// Appends one frame with one write; it stands once it was [synced](Written::sync).
     ///
     /// # Errors
     /// [`TooLarge`](JournalError::TooLarge) and [`Full`](JournalError::Full): nothing was written and
     /// the journal goes on. [`OutcomeUnknown`](JournalError::OutcomeUnknown): the frame may or may not
-    /// stand, and every later call is refused with [`MustReopen`](JournalError::MustReopen).
-    fn append(&mut self, frame: Frame) -> Result<Durable<Placed>, JournalError>;
+    /// stand, and every later call is refused with [`MustReopen`](JournalError::MustReopen). So is every
+    /// call while an earlier frame is not synced.
+    fn write(&mut self, frame: Frame) -> Result<Written, JournalError>;
+
+    /// Appends one frame with one write and one sync.
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write) and [`Written::sync`].
+    fn append(&mut self, frame: Frame) -> Result<Durable<Placed>, JournalError> {
+        self.write(frame)?.sync()
+    }
 
     /// The last durable frame; [`Position::START`] in an empty journal.
     fn end(&self) -> Position;

@@ -318,14 +318,14 @@ impl Index for SledIndex {
         }
     }
 
-    fn apply(&self, changes: Vec<Change>, reflects: Position) -> Result<(), IndexError> {
-        check(&changes)?;
+    fn apply(&self, changes: &[Change], reflects: Position) -> Result<(), IndexError> {
+        check(changes)?;
         // A batch is a map: of several changes to one key it keeps the last.
         let mut batch = Batch::default();
         for change in changes {
             match change {
-                Change::Put { table, key, value } => batch.insert(place(table, &key), value),
-                Change::Delete { table, key } => batch.remove(place(table, &key)),
+                Change::Put { table, key, value } => batch.insert(place(*table, key), &value[..]),
+                Change::Delete { table, key } => batch.remove(place(*table, key)),
             }
         }
         batch.insert(&REFLECTS_KEY, &reflects.0.to_le_bytes());
@@ -364,7 +364,7 @@ mod tests {
     use super::*;
 
     fn put(table: Table, key: &[u8], value: &[u8]) -> Change {
-        Change::Put { table, key: key.to_vec(), value: value.to_vec() }
+        Change::Put { table, key: key.to_vec(), value: Bytes::copy_from_slice(value) }
     }
 
     #[test]
@@ -373,9 +373,7 @@ mod tests {
         let path = dir.path().join("index");
         let (index, report) = open(&path).unwrap();
         assert_eq!(report, OpenReport { reflects: Position::START, set_aside: None });
-        index
-            .apply(vec![put(Table::Channel, b"a", b"1"), put(Table::Meta, b"a", b"2")], Position(7))
-            .unwrap();
+        index.apply(&[put(Table::Channel, b"a", b"1"), put(Table::Meta, b"a", b"2")], Position(7)).unwrap();
         index.flush().unwrap();
         drop(index);
 
@@ -391,7 +389,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("index");
         let (index, _) = open(&path).unwrap();
-        index.apply(vec![put(Table::Channel, b"a", b"1")], Position(7)).unwrap();
+        index.apply(&[put(Table::Channel, b"a", b"1")], Position(7)).unwrap();
         drop(index);
         fs::remove_dir_all(&path).unwrap();
         let (index, report) = open(&path).unwrap();
@@ -404,7 +402,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("index");
         let (index, _) = open(&path).unwrap();
-        index.apply(vec![put(Table::Channel, b"a", b"1")], Position(7)).unwrap();
+        index.apply(&[put(Table::Channel, b"a", b"1")], Position(7)).unwrap();
         drop(index);
         fs::write(path.join("conf"), b"not a configuration of sled").unwrap();
 
@@ -440,7 +438,7 @@ mod tests {
     fn apply_numbered(index: &SledIndex, number: u64) {
         let value = [number as u8; 700];
         let changes = Table::ALL.map(|table| put(table, b"key", &value));
-        index.apply(changes.to_vec(), Position(number)).unwrap();
+        index.apply(changes, Position(number)).unwrap();
     }
 
     #[track_caller]

@@ -50,13 +50,16 @@ impl Ledger {
         let mine = self.overlay.range((Table::Blob, prefix.to_vec())..);
         let mine = mine.take_while(|((table, key), _)| *table == Table::Blob && key.starts_with(prefix));
         let mine: Vec<_> = mine.map(|((_, key), value)| (key.clone(), value.clone())).collect();
-        // As many more as this commit may have removed.
-        let (end, most) = (prefix_end(prefix), limit.saturating_add(mine.len()));
+        let before = self.underway.under(Table::Blob, prefix);
+        let before: Vec<_> = before.map(|(key, value)| (key.to_vec(), value.cloned())).collect();
+        // As many more as this commit and the one before may have removed.
+        let (end, most) = (prefix_end(prefix), limit.saturating_add(mine.len() + before.len()));
         let stored = self.archive.index().range(Table::Blob, prefix, &end, most, Direction::Ascending);
         merged.extend(stored.unwrap_or_default().into_iter().map(|(key, value)| (key.to_vec(), value)));
-        for (key, value) in mine {
+        let mine = mine.into_iter().map(|(key, value)| (key, value.map(Bytes::from)));
+        for (key, value) in before.into_iter().chain(mine) {
             match value {
-                Some(value) => merged.insert(key, Bytes::from(value)),
+                Some(value) => merged.insert(key, value),
                 None => merged.remove(&key),
             };
         }

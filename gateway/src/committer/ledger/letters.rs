@@ -83,8 +83,8 @@ impl Ledger {
             return true;
         }
         let log = LogId { channel: own, epoch: letter.epoch };
-        let entry = self.archive.batch(log, letter.index).ok().flatten();
-        let header = entry.and_then(|batch| Header::parse(&batch.entries.first()?.header).ok());
+        let entry = self.entry(log, letter.index).ok().flatten();
+        let header = entry.and_then(|raw| Header::parse(&raw.header).ok());
         header.is_some_and(|header| header.kind == follow.kind)
     }
 

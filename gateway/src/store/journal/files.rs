@@ -17,6 +17,8 @@ use super::medium::{Aside, Folder, Medium, WriteFailed};
 
 const LOCK: &str = "lock";
 const UNFINISHED: &str = ".new";
+/// Room for the next segment; removed by the next open when it was not used.
+const SPARE: &str = "spare.new";
 
 /// A folder on a file system.
 pub(super) struct FileFolder {
@@ -43,6 +45,21 @@ impl FileFolder {
             return Err(io::Error::new(io::ErrorKind::NotFound, "no such folder"));
         }
         Ok(Self { path: path.to_owned(), access: Access::ReadOnly })
+    }
+
+    /// An empty file with room for so many bytes. The room is not filled with zeros: a sync would cost
+    /// 0.15 ms instead of 0.22, but what fills it competes with the syncs, which together were slower.
+    fn roomy(path: &Path, bytes: u64) -> io::Result<FileMedium> {
+        let options = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path);
+        let medium = FileMedium(options?);
+        medium.allocate(bytes)?;
+        Ok(medium)
+    }
+
+    /// The room that was prepared, when it is just as long.
+    fn spare(&self, bytes: u64) -> Option<FileMedium> {
+        let file = OpenOptions::new().read(true).write(true).open(self.path.join(SPARE)).ok()?;
+        (file.metadata().ok()?.len() == bytes).then_some(FileMedium(file))
     }
 
     fn open_file(&self, file: &str) -> io::Result<File> {
@@ -94,10 +111,13 @@ impl Folder for FileFolder {
         let unfinished = self.path.join(format!("{file}{UNFINISHED}"));
         let named = self.path.join(file);
         let prepared = (|| {
-            let medium = FileMedium(
-                OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&unfinished)?,
-            );
-            medium.allocate(bytes)?;
+            let medium = match self.spare(bytes) {
+                Some(spare) => {
+                    fs::rename(self.path.join(SPARE), &unfinished)?;
+                    spare
+                }
+                None => Self::roomy(&unfinished, bytes)?,
+            };
             medium.write_at(0, head).map_err(|failed| failed.error)?;
             medium.0.sync_all()?;
             fs::rename(&unfinished, &named)?;
@@ -114,6 +134,16 @@ impl Folder for FileFolder {
         // From here on the file stands, so even a full disk must not sound like "there is none".
         sync_folder(&self.path).map_err(|error| io::Error::other(format!("folder not synced: {error}")))?;
         Ok(Arc::new(medium))
+    }
+
+    fn prepare(&self, bytes: u64) -> io::Result<()> {
+        let path = self.path.join(SPARE);
+        let prepared = Self::roomy(&path, bytes).and_then(|medium| medium.0.sync_all());
+        if prepared.is_err() {
+            // A spare that is not whole is of no use.
+            let _ = fs::remove_file(&path);
+        }
+        prepared
     }
 
     fn tidy(&self) -> io::Result<()> {

@@ -24,6 +24,13 @@ pub(in crate::store) trait Folder: Send + Sync {
     /// there is none; any other error promises nothing.
     fn create(&self, file: &str, head: &[u8], bytes: u64) -> io::Result<Arc<dyn Medium>>;
 
+    /// Makes room that the next [`create`](Self::create) of as many bytes may use: only speed. Not called
+    /// while a `create` runs.
+    fn prepare(&self, bytes: u64) -> io::Result<()> {
+        let _ = bytes;
+        Ok(())
+    }
+
     /// Removes what an interrupted [`create`](Self::create) left, and makes the names of the files
     /// durable, of which an earlier `create` may have been unable to.
     fn tidy(&self) -> io::Result<()>;

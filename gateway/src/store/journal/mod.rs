@@ -54,8 +54,8 @@
 //! | a crash while | leaves | and the next open |
 //! |---|---|---|
 //! | appending | any part of one frame, at the end | cuts it, and says so in [`OpenReport::cut`] |
-//! | making a segment | a `.new` file | removes it |
-//! | closing a segment | a new, empty segment; the old one without seal or with unused room | seals and trims it |
+//! | making or preparing a segment | a `.new` file | removes it |
+//! | closing a segment | a new segment; the old one without seal or with unused room | seals and trims it |
 //! | erasing | a marker, some zeros | writes the zeros again |
 //! | cutting a torn tail | a shorter tail, or a short segment | cuts again |
 //!
@@ -69,6 +69,7 @@
 //! [`Options::verify_bytes_max`] (2 GiB, one or two seconds). Older frames were verified when they
 //! were young and are verified again whenever they are read; [`inspect`] verifies everything.
 
+mod ahead;
 #[doc(hidden)]
 pub mod bench;
 mod files;
@@ -82,17 +83,21 @@ mod segment;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 pub use repair::{After, CutReport, Inspection, cut_after, inspect};
 pub(in crate::store) use repair::{cut_folder_after, inspect_folder};
 
+use self::ahead::Ahead;
 use self::files::FileFolder;
 use self::frame::Marker;
 use self::medium::{Folder, WriteFailed};
 use self::read::Shared;
 use self::scan::Verdict;
 use self::segment::{HEADER_BYTES, Header, OpenSegment, Seal};
-use super::{Durable, Extent, Frame, Journal, JournalError, JournalReader, Locator, Placed, Position};
+use super::{
+    Durable, Extent, Frame, Journal, JournalError, JournalReader, Locator, Placed, Position, Written,
+};
 use crate::limits::{COMMIT_BYTES_MAX, SEGMENT_BYTES};
 use crate::measure::{Measures, Stopwatch};
 
@@ -170,18 +175,33 @@ pub struct SegmentedJournal {
     offset: u64,
     /// Where its preallocated room ends.
     capacity: u64,
-    state: State,
+    standing: Arc<Standing>,
+    /// Prepares and closes segments; none: the writer does it itself.
+    ahead: Option<Ahead>,
     /// Reused for every frame; at most `COMMIT_BYTES_MAX` long.
     buffer: Vec<u8>,
     /// Held until the journal is dropped.
     _lock: Box<dyn Send>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Known,
+/// What the writer knows of its last frame. Shared with whoever syncs it.
+struct Standing(AtomicU8);
+
+impl Standing {
+    /// Durable, or there is none.
+    const KNOWN: u8 = 0;
+    /// Written and not synced yet.
+    const WRITTEN: u8 = 1;
     /// A write or sync failed.
-    Unknown,
+    const UNKNOWN: u8 = 2;
+
+    fn set(&self, state: u8) {
+        self.0.store(state, Ordering::Release);
+    }
+
+    fn is_known(&self) -> bool {
+        self.0.load(Ordering::Acquire) == Self::KNOWN
+    }
 }
 
 /// Opens the journal in `dir`, making it when it is missing, and mends what a crash left.
@@ -193,7 +213,10 @@ enum State {
 pub fn open(dir: &Path, options: Options) -> Result<(SegmentedJournal, OpenReport), JournalError> {
     let folder =
         FileFolder::make(dir).map_err(|error| JournalError::io(format!("make {}", dir.display()), error))?;
-    open_folder(Box::new(folder), options)
+    let (mut journal, report) = open_folder(Box::new(folder), options)?;
+    let ahead = Ahead::start(Arc::clone(&journal.shared));
+    journal.ahead = Some(ahead.map_err(|error| JournalError::io("start a thread for the journal", error))?);
+    Ok((journal, report))
 }
 
 pub(in crate::store) fn open_folder(
@@ -286,7 +309,8 @@ pub(in crate::store) fn open_folder(
         segment,
         offset,
         capacity,
-        state: State::Known,
+        standing: Arc::new(Standing(AtomicU8::new(Standing::KNOWN))),
+        ahead: None,
         buffer: Vec::new(),
         _lock: lock,
     };
@@ -340,22 +364,19 @@ fn end_of(segment: &OpenSegment, keep: Position) -> io::Result<u64> {
     Ok(end)
 }
 
+fn outcome_unknown(shared: &Shared, segment: Position, doing: &str, source: io::Error) -> JournalError {
+    let doing = format!("{doing} {}/{}", shared.folder.name(), segment::file_name(segment));
+    JournalError::OutcomeUnknown { doing, source }
+}
+
 impl SegmentedJournal {
     fn unknown(&mut self, doing: &str, source: io::Error) -> JournalError {
-        self.state = State::Unknown;
-        let doing = format!(
-            "{doing} {}/{}",
-            self.shared.folder.name(),
-            segment::file_name(self.segment.header.first)
-        );
-        JournalError::OutcomeUnknown { doing, source }
+        self.standing.set(Standing::UNKNOWN);
+        outcome_unknown(&self.shared, self.segment.header.first, doing, source)
     }
 
     fn known(&self) -> Result<(), JournalError> {
-        match self.state {
-            State::Known => Ok(()),
-            State::Unknown => Err(JournalError::MustReopen),
-        }
+        if self.standing.is_known() { Ok(()) } else { Err(JournalError::MustReopen) }
     }
 
     /// Sees to it that a frame of `bytes` fits at `self.offset`, if need be in the next segment.
@@ -377,15 +398,24 @@ impl SegmentedJournal {
                 Err(error) => Err(self.unknown("lengthen", error)),
             };
         }
+        // Also the segment before: there is one without seal at most.
+        if let Some(Err(error)) = self.ahead.as_mut().map(Ahead::wait) {
+            return Err(self.unknown("close the segment before", error));
+        }
         let header = Header { first: position, mark: self.options.mark };
         let next = match create(&*self.shared.folder, header, room) {
             Ok(next) => next,
             Err(error) if error.kind() == io::ErrorKind::StorageFull => return Err(JournalError::Full),
             Err(error) => return Err(self.unknown("make the segment after", error)),
         };
-        // A crash here leaves the old segment unsealed before a new, empty one: the next open closes it.
-        if let Err(error) = close(&self.segment, self.offset, position) {
-            return Err(self.unknown("close", error));
+        // A crash here leaves the old segment unsealed before a new one: the next open closes it.
+        match &mut self.ahead {
+            Some(ahead) => ahead.close(self.segment.clone(), self.offset, position),
+            None => {
+                if let Err(error) = close(&self.segment, self.offset, position) {
+                    return Err(self.unknown("close", error));
+                }
+            }
         }
         self.shared.add_segment(position);
         self.segment = next;
@@ -396,7 +426,7 @@ impl SegmentedJournal {
 }
 
 impl Journal for SegmentedJournal {
-    fn append(&mut self, frame: Frame) -> Result<Durable<Placed>, JournalError> {
+    fn write(&mut self, frame: Frame) -> Result<Written, JournalError> {
         self.known()?;
         let bytes = frame::frame_bytes(&frame);
         if bytes > COMMIT_BYTES_MAX as u64 {
@@ -414,16 +444,29 @@ impl Journal for SegmentedJournal {
             }
             Err(failed) => return Err(self.unknown("write", failed.error)),
         }
-        // A crash up to here leaves a torn tail or a whole frame that nobody was told about.
-        let began = Stopwatch::start();
-        if let Err(error) = self.segment.medium.sync() {
-            return Err(self.unknown("sync", error));
-        }
-        self.options.measures.sync_micros.observe(began.micros());
-        let locator = Locator { segment: self.segment.header.first.0, offset: self.offset };
+        // A crash from here to the sync leaves a torn tail or a whole frame that nobody was told about.
+        self.standing.set(Standing::WRITTEN);
+        let first = self.segment.header.first;
+        let placed = Placed { position, locator: Locator { segment: first.0, offset: self.offset } };
         self.offset += bytes;
-        self.shared.set_end(position);
-        Ok(Durable::vouch(Placed { position, locator }))
+        if let Some(ahead) = &mut self.ahead
+            && self.offset > self.capacity / 2
+        {
+            ahead.prepare(self.options.segment_bytes);
+        }
+        let (medium, shared) = (Arc::clone(&self.segment.medium), Arc::clone(&self.shared));
+        let (standing, measures) = (Arc::clone(&self.standing), Arc::clone(&self.options.measures));
+        Ok(Written::new(placed, move || {
+            let began = Stopwatch::start();
+            if let Err(error) = medium.sync() {
+                standing.set(Standing::UNKNOWN);
+                return Err(outcome_unknown(&shared, first, "sync", error));
+            }
+            measures.sync_micros.observe(began.micros());
+            shared.set_end(position);
+            standing.set(Standing::KNOWN);
+            Ok(())
+        }))
     }
 
     fn end(&self) -> Position {

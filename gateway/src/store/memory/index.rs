@@ -26,12 +26,12 @@ pub(super) struct IndexState {
 }
 
 impl IndexState {
-    fn apply(&mut self, changes: Vec<Change>, reflects: Position) {
+    fn apply(&mut self, changes: &[Change], reflects: Position) {
         let mut undo = Vec::with_capacity(changes.len());
         for change in changes {
             let (place, value) = match change {
-                Change::Put { table, key, value } => ((table.number(), key), Some(Bytes::from(value))),
-                Change::Delete { table, key } => ((table.number(), key), None),
+                Change::Put { table, key, value } => ((table.number(), key.clone()), Some(value.clone())),
+                Change::Delete { table, key } => ((table.number(), key.clone()), None),
             };
             let before = match value {
                 Some(value) => self.rows.insert(place.clone(), value),
@@ -112,8 +112,8 @@ impl Index for MemoryIndex {
         })
     }
 
-    fn apply(&self, changes: Vec<Change>, reflects: Position) -> Result<(), IndexError> {
-        check(&changes)?;
+    fn apply(&self, changes: &[Change], reflects: Position) -> Result<(), IndexError> {
+        check(changes)?;
         let mut disk = self.disk.disk();
         let course = disk.course(self.epoch, &Operation::IndexApply { reflects }).map_err(index_failed)?;
         if course.done > 0 {

@@ -64,9 +64,8 @@ struct Rows {
 }
 
 impl Rows {
-    fn set(&mut self, table: Table, key: &[u8], value: Option<Bytes>) {
+    fn set(&mut self, key: Vec<u8>, value: Option<Bytes>) {
         let added = value.as_ref().map_or(0, Bytes::len);
-        let key = place(table, key);
         let key_bytes = key.len();
         match self.rows.insert(key, value) {
             Some(old) => self.bytes -= old.map_or(0, |old| old.len()),
@@ -269,7 +268,7 @@ impl Shared {
             if !packed(table) {
                 let key = place[1..].to_vec();
                 changes.push(match value {
-                    Some(value) => Change::Put { table, key, value: value.to_vec() },
+                    Some(value) => Change::Put { table, key, value: value.clone() },
                     None => Change::Delete { table, key },
                 });
                 continue;
@@ -283,13 +282,13 @@ impl Shared {
         let run = match writer {
             Some(writer) => {
                 writer.finish().map_err(io)?;
-                changes.push(Change::Put { table: Table::Run, key: list_key(span), value: Vec::new() });
+                changes.push(Change::Put { table: Table::Run, key: list_key(span), value: Bytes::new() });
                 Some(Arc::new(Run::open(&path, span).map_err(io)?))
             }
             None => None,
         };
         let _listing = self.listing.lock().expect("no holder of the list panics");
-        self.sled.apply(changes, rows.reflects)?;
+        self.sled.apply(&changes, rows.reflects)?;
         let mut state = self.state.write().expect("no holder of the index panics");
         if let Some(run) = run {
             state.runs.insert(0, run);
@@ -327,10 +326,10 @@ impl Shared {
         let run = Arc::new(Run::open(&path, span).map_err(io)?);
         let listed = inputs.iter().map(|run| Change::Delete { table: Table::Run, key: list_key(run.span) });
         let mut changes: Vec<_> = listed.collect();
-        changes.push(Change::Put { table: Table::Run, key: list_key(span), value: Vec::new() });
+        changes.push(Change::Put { table: Table::Run, key: list_key(span), value: Bytes::new() });
         {
             let _listing = self.listing.lock().expect("no holder of the list panics");
-            self.sled.apply(changes, self.sled.reflects()?)?;
+            self.sled.apply(&changes, self.sled.reflects()?)?;
             let mut state = self.state.write().expect("no holder of the index panics");
             let at = state.runs.iter().position(|run| run.span == newest.span);
             let at = at.ok_or_else(|| IndexError::Damaged("a merged run is gone".to_owned()))?;
@@ -505,17 +504,20 @@ impl Index for PackedIndex {
             .collect()
     }
 
-    fn apply(&self, changes: Vec<Change>, reflects: Position) -> Result<(), IndexError> {
-        check(&changes)?;
+    fn apply(&self, changes: &[Change], reflects: Position) -> Result<(), IndexError> {
+        check(changes)?;
+        // Built before the lock: whoever looks up meanwhile waits for the insertions alone.
+        let rows: Vec<_> = changes
+            .iter()
+            .map(|change| match change {
+                Change::Put { table, key, value } => (place(*table, key), Some(value.clone())),
+                Change::Delete { table, key } => (place(*table, key), None),
+            })
+            .collect();
         let frozen = {
             let mut state = self.shared.state.write().expect("no holder of the index panics");
-            for change in changes {
-                match change {
-                    Change::Put { table, key, value } => {
-                        state.live.set(table, &key, Some(Bytes::from(value)));
-                    }
-                    Change::Delete { table, key } => state.live.set(table, &key, None),
-                }
+            for (key, value) in rows {
+                state.live.set(key, value);
             }
             state.live.reflects = reflects;
             if state.live.bytes < self.shared.freeze_bytes {

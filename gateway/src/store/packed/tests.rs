@@ -79,7 +79,7 @@ proptest! {
                             Some(length) => {
                                 let value = vec![number; length as usize];
                                 model.insert((table, key.clone()), value.clone());
-                                changes.push(Change::Put { table, key, value });
+                                changes.push(Change::Put { table, key, value: value.into() });
                             }
                             None => {
                                 model.remove(&(table, key.clone()));
@@ -87,7 +87,7 @@ proptest! {
                             }
                         }
                     }
-                    index.apply(changes, Position(history.len() as u64)).unwrap();
+                    index.apply(&changes, Position(history.len() as u64)).unwrap();
                     history.push(model);
                 }
                 Step::Flush => index.flush().unwrap(),
@@ -114,10 +114,10 @@ fn fill(index: &PackedIndex, from: u64, batches: u64) {
             .map(|row| Change::Put {
                 table: Table::Message,
                 key: format!("{number:08}{row:03}").into_bytes(),
-                value: number.to_be_bytes().to_vec(),
+                value: Bytes::copy_from_slice(&number.to_be_bytes()),
             })
-            .collect();
-        index.apply(changes, Position(number)).unwrap();
+            .collect::<Vec<_>>();
+        index.apply(&changes, Position(number)).unwrap();
     }
 }
 

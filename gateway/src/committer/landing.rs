@@ -1,0 +1,167 @@
+//! The end of a commit: it is synced, the index and the readers are told, and then whoever asked.
+//!
+//! A lone commit lands where it was made. While more waits, it lands on a thread of its own ([`Lane`]),
+//! and the committer judges the next one meanwhile. There is one commit on its way at most, so the
+//! journal's last frame is the only one that may be torn, and everything lands in order.
+
+use super::{CommitError, LogSnapshot, Snapshot, Told};
+use crate::archive::Archive;
+use crate::committer::rows::Place;
+use crate::id::NodeId;
+use crate::measure::{Measures, Stopwatch};
+use crate::overload::disk::DiskState;
+use crate::refusal::RefusalCode;
+use crate::store::index::Change;
+use crate::store::{Index, Position, Written};
+use bytes::Bytes;
+use proto::store::v1::Commit;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, RwLock, mpsc};
+use std::thread::JoinHandle;
+use tokio::sync::watch;
+
+/// A commit whose frame is written.
+pub(super) struct WrittenCommit {
+    pub(super) written: Written,
+    pub(super) commit: Arc<Commit>,
+    pub(super) bodies: Vec<Bytes>,
+    /// Bytes of meta and bodies.
+    pub(super) bytes: usize,
+    /// Its rows of table Batch.
+    pub(super) batches: Vec<(Vec<u8>, Place)>,
+    pub(super) changes: Arc<Vec<Change>>,
+    pub(super) shown: Shown,
+    pub(super) replies: Vec<Told>,
+    /// Runs since the commit began.
+    pub(super) began: Stopwatch,
+}
+
+/// The state that a commit leaves to readers.
+pub(super) struct Shown {
+    /// Both logs with each peer that was touched: to it, and from it.
+    pub(super) logs: Vec<(NodeId, LogSnapshot, LogSnapshot)>,
+    pub(super) blob_events: u64,
+    pub(super) blobs_changed: bool,
+    pub(super) position: Position,
+    pub(super) disk: (DiskState, u64),
+}
+
+/// Who is told once a commit is durable.
+pub(super) struct Landing {
+    pub(super) archive: Arc<Archive>,
+    pub(super) index: Arc<dyn Index>,
+    pub(super) snapshot: Arc<RwLock<Snapshot>>,
+    pub(super) progress: watch::Sender<u64>,
+    pub(super) measures: Arc<Measures>,
+}
+
+impl Landing {
+    /// Makes a commit durable and lets it out. Everybody who asked has an answer afterwards.
+    ///
+    /// # Errors
+    /// When the process must stop.
+    pub(super) fn land(&self, commit: WrittenCommit) -> Result<(), CommitError> {
+        let WrittenCommit { written, commit, bodies, bytes, batches, changes, shown, replies, began } =
+            commit;
+        let landed = written.sync().map_err(CommitError::Journal).and_then(|placed| {
+            self.archive.remember(&placed, commit, bodies, bytes);
+            self.archive.remember_places(batches.iter().map(|(key, place)| (&key[..], *place)));
+            self.index.apply(&changes, placed.position)?;
+            Ok(())
+        });
+        if landed.is_ok() {
+            let entries = self.show(shown);
+            self.measures.committed(began, entries);
+            self.measures.disk_full.store(false, Ordering::Relaxed);
+        }
+        let told = landed.as_ref().map(|()| ()).map_err(|_| RefusalCode::StoreUnknown.into());
+        replies.into_iter().for_each(|reply| reply(told.clone()));
+        landed
+    }
+
+    /// Shows the state to readers; by how many entries the logs have grown since they saw it last.
+    pub(super) fn show(&self, shown: Shown) -> u64 {
+        let mut grown = 0;
+        let mut snapshot = self.snapshot.write().expect("no holder of the snapshot panics");
+        let Snapshot { out: to, inbound: from, .. } = &mut *snapshot;
+        for (peer, out, inbound) in shown.logs {
+            for (logs, log) in [(&mut *to, out), (&mut *from, inbound)] {
+                let size = log.size;
+                let before = logs.insert(peer, log).map_or(0, |before| before.size);
+                grown += size.saturating_sub(before);
+            }
+        }
+        snapshot.blob_events = shown.blob_events;
+        snapshot.blob_changes += u64::from(shown.blobs_changed);
+        snapshot.position = shown.position;
+        (snapshot.disk, snapshot.disk_room) = shown.disk;
+        drop(snapshot);
+        self.progress.send_modify(|count| *count += 1);
+        grown
+    }
+}
+
+/// The thread on which a commit lands while the next one is judged.
+pub(super) struct Lane {
+    commits: mpsc::Sender<WrittenCommit>,
+    landed: mpsc::Receiver<Result<(), CommitError>>,
+    busy: bool,
+}
+
+impl Lane {
+    /// Starts the thread; `wake` is called whenever a commit has landed. The thread ends with the lane.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(super) fn start(
+        landing: Arc<Landing>,
+        wake: impl Fn() + Send + 'static,
+    ) -> std::io::Result<(Self, JoinHandle<()>)> {
+        let (commits, work) = mpsc::channel::<WrittenCommit>();
+        let (tell, landed) = mpsc::channel();
+        let thread = std::thread::Builder::new().name("landing".into()).spawn(move || {
+            for commit in work {
+                landing.measures.landing_begins();
+                let outcome = landing.land(commit);
+                landing.measures.landing_ends();
+                if tell.send(outcome).is_err() {
+                    return;
+                }
+                wake();
+            }
+        })?;
+        Ok((Self { commits, landed, busy: false }, thread))
+    }
+
+    /// Sends a commit on its way. The one before has landed.
+    pub(super) fn send(&mut self, commit: WrittenCommit) {
+        self.busy = self.commits.send(commit).is_ok();
+    }
+
+    /// Whether a commit is on its way.
+    ///
+    /// # Errors
+    /// The one that was did not become durable.
+    pub(super) fn is_busy(&mut self) -> Result<bool, CommitError> {
+        if self.busy
+            && let Ok(landed) = self.landed.try_recv()
+        {
+            self.busy = false;
+            landed?;
+        }
+        Ok(self.busy)
+    }
+
+    /// Waits until nothing is on its way.
+    ///
+    /// # Errors
+    /// As for [`Lane::is_busy`].
+    pub(super) fn wait(&mut self) -> Result<(), CommitError> {
+        if std::mem::take(&mut self.busy)
+            && let Ok(landed) = self.landed.recv()
+        {
+            landed?;
+        }
+        Ok(())
+    }
+}
