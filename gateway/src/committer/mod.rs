@@ -8,6 +8,7 @@
 //! signature left the process. A crash after it leaves the whole commit in the journal; the index is
 //! brought up to date by replay.
 
+pub mod bells;
 mod blobs;
 pub mod command;
 pub mod ledger;
@@ -42,6 +43,7 @@ use crate::store::{Frame, Index, IndexError, Journal, JournalError, Position, Ta
 use crate::suite::Suite;
 use crate::time::UnixMillis;
 use crate::wire;
+use bells::{Bells, Ringer, Topic};
 use bytes::Bytes;
 use ledger::{Appending, Content, Documents, Draft, Ledger, head};
 use prost::Message as _;
@@ -49,7 +51,6 @@ use rows::Place;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
-use tokio::sync::watch;
 
 /// What a committer needs of the world.
 pub struct Ports {
@@ -143,7 +144,7 @@ pub struct Core {
     archive: Arc<Archive>,
     keys: Arc<KeyBook>,
     snapshot: Arc<RwLock<Snapshot>>,
-    progress: watch::Sender<u64>,
+    ringer: Ringer,
     touched: BTreeSet<NodeId>,
     /// What to say once the commit is durable.
     replies: Vec<Told>,
@@ -222,7 +223,7 @@ impl Core {
             archive,
             keys,
             snapshot: Arc::default(),
-            progress: watch::Sender::new(0),
+            ringer: Ringer::default(),
             touched: peers.iter().copied().collect(),
             peers,
             replies: Vec::new(),
@@ -258,9 +259,9 @@ impl Core {
         Arc::clone(&self.snapshot)
     }
 
-    /// Counts commits: changes whenever the snapshot does.
-    pub fn progress(&self) -> watch::Receiver<u64> {
-        self.progress.subscribe()
+    /// Rung whenever the snapshot changes, for those whom the change concerns.
+    pub fn bells(&self) -> Arc<Bells> {
+        self.ringer.bells()
     }
 
     /// Makes one commit of as many of the waiting commands as fit.
@@ -347,7 +348,7 @@ impl Core {
         if self.room_for(DiskUse::Take).is_err() {
             return Vec::new();
         }
-        self.ledger.out.keys().copied().filter(|peer| self.ledger.has_backlog(*peer)).collect()
+        self.ledger.backlog()
     }
 
     /// Whether a commit without commands would have something to do. On a full disk it has not: the
@@ -964,6 +965,7 @@ impl Core {
     /// Shows the state to readers; by how many entries the logs have grown since they saw it last.
     fn publish(&mut self) -> u64 {
         let mut grown = 0;
+        let (mut topics, mut inbox) = (Vec::new(), false);
         let mut shown = self.snapshot.write().expect("no holder of the snapshot panics");
         let snapshot = &mut *shown;
         for peer in std::mem::take(&mut self.touched) {
@@ -992,19 +994,31 @@ impl Core {
                     stopped: stop(inbound.machine.stopped, &inbound.stopped_detail),
                     refused: inbound.refused,
                 };
-                for (logs, log) in [(&mut snapshot.out, out), (&mut snapshot.inbound, inbound)] {
+                topics.push(Topic::Peer(peer));
+                for (logs, log, sends) in
+                    [(&mut snapshot.out, out, true), (&mut snapshot.inbound, inbound, false)]
+                {
                     let size = log.size;
                     let before = logs.insert(peer, log).map_or(0, |before| before.size);
                     grown += size.saturating_sub(before);
+                    if sends && size != before {
+                        topics.push(Topic::Outbound(peer));
+                    }
+                    inbox |= !sends && size != before;
                 }
             }
         }
+        inbox |= snapshot.blob_events != self.ledger.blob_events;
         snapshot.blob_events = self.ledger.blob_events;
-        snapshot.blob_changes += u64::from(std::mem::take(&mut self.ledger.blob_changed));
+        let blobs = std::mem::take(&mut self.ledger.blob_changed);
+        snapshot.blob_changes += u64::from(blobs);
         snapshot.position = self.ports.journal.end();
+        let disk = snapshot.disk != self.disk.0;
         (snapshot.disk, snapshot.disk_room) = self.disk;
         drop(shown);
-        self.progress.send_modify(|count| *count += 1);
+        let others = [(inbox, Topic::Inbox), (blobs, Topic::Blobs), (disk, Topic::Disk)];
+        topics.extend(others.into_iter().filter_map(|(changed, topic)| changed.then_some(topic)));
+        self.ringer.ring(&topics);
         grown
     }
 
