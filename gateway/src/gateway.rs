@@ -15,7 +15,7 @@ use crate::clock::{Clock, Randomness};
 use crate::committer::bells::{Bells, Listener, Topic};
 use crate::committer::ledger::{Documents, read_case};
 use crate::committer::{
-    self, Command, CommitError, CommitterHandle, Core, LogSnapshot, Ports, ReplayProgress, Replayed,
+    self, Command, CommitError, CommitterHandle, Core, LogSnapshot, Ports, Queue, ReplayProgress, Replayed,
     Snapshot, Submission, Submitted, rows,
 };
 use crate::document::{document_digest, pre_authentication_encoding};
@@ -47,7 +47,7 @@ use bytes::Bytes;
 use certs::TrustStore;
 use prost::Message as _;
 use proto::store::v1 as stored;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
@@ -297,7 +297,7 @@ impl Gateway {
         };
         let older_chains = settings.older_keys.iter().map(|key| key.chain.clone()).collect();
         // Own keys are journalled like the partners': what they signed is verified long after they go.
-        let mut known: VecDeque<Command> = settings
+        let mut known: Queue = settings
             .older_keys
             .into_iter()
             .chain([own])

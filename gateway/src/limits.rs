@@ -28,9 +28,17 @@ pub const ENVELOPE_BYTES_MAX: usize = 512 * 1024;
 
 /// Commands that wait for the committer; more are refused with a hint to retry.
 pub const COMMITTER_QUEUE_MAX: usize = 4096;
-/// Microseconds that one commit judges while more waits, or four times what its write takes: long enough
-/// to be worth a sync and a signature, short enough that both nodes work at once.
+/// Microseconds that one commit judges while more waits, or four times what its write takes when one
+/// channel is at work alone: long enough to be worth a sync and a signature, short enough that both nodes
+/// work at once.
 pub const COMMIT_JUDGING_MICROS: u64 = 1_500;
+/// The longest that one commit judges however slow the disk: the first lone message of another channel
+/// waits for it.
+pub const COMMIT_JUDGING_MICROS_MAX: u64 = 8_000;
+/// Entries that wait for one channel and are no flood yet: judging them takes about a millisecond.
+pub const LONE_WEIGHT_MAX: u64 = 64;
+/// Milliseconds for which a channel counts as being at work after a commit that touched it.
+pub const COMPANY_MILLIS: u64 = 1_000;
 /// Entries that a link sends in one batch: the receiver judges them in one go, and others wait meanwhile.
 pub const DELIVER_ENTRIES_MAX: usize = 512;
 /// Receipts and own readers' cursors that wait in memory for the next commit: each is below 1 KiB.
@@ -225,6 +233,7 @@ pub const BLOB_SYNC_BYTES: u64 = 32 * 1024 * 1024;
 
 const _: () = assert!(HEADER_BYTES_MAX + BODY_BYTES_MAX <= BATCH_BYTES_MAX, "the largest entry fits a batch");
 const _: () = assert!(FRAME_BYTES_MAX < 4 * 1024 * 1024, "a frame fits tonic's default decode limit");
+const _: () = assert!(COMMIT_JUDGING_MICROS <= COMMIT_JUDGING_MICROS_MAX, "the shares are in order");
 const _: () = assert!(COMMIT_BYTES_MAX as u64 * 2 <= SEGMENT_BYTES, "a commit fits a segment");
 const _: () = assert!(DELIVER_ENTRIES_MAX <= BATCH_ENTRIES_MAX, "what is sent is taken");
 const _: () = assert!(BATCH_BYTES_MAX * 4 <= COMMIT_BYTES_MAX, "a batch each way fits a commit");

@@ -12,11 +12,13 @@ pub mod bells;
 mod blobs;
 pub mod command;
 pub mod ledger;
+mod queue;
 pub mod rows;
 mod thread;
 mod verdict;
 
 pub use command::{Command, ContactOutcome, PeerStatement, Reply, Submission, Submitted};
+pub use queue::Queue;
 pub use thread::{CommitterHandle, spawn};
 
 use crate::archive::{Archive, ArchiveError};
@@ -28,9 +30,8 @@ use crate::entry::{self, Header, RawEntry, body_digest};
 use crate::id::{ChannelId, Kind, LogId, LogPosition, MessageId, NodeId};
 use crate::keybook::KeyBook;
 use crate::limits::{
-    BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES, COMMIT_BYTES_MAX,
-    COMMIT_COMMANDS_MAX, COMMIT_JUDGING_MICROS, FACTS_HELD_MAX, NAME_BYTES_MAX, RETRY_SPACE_MILLIS,
-    STAGED_DRAFTS_MAX, STAGED_TOTAL_BYTES_MAX,
+    BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES, COMMIT_BYTES_MAX, FACTS_HELD_MAX,
+    NAME_BYTES_MAX, RETRY_SPACE_MILLIS, STAGED_DRAFTS_MAX, STAGED_TOTAL_BYTES_MAX,
 };
 use crate::log::checkpoint::{Checkpoint, Note, cosigned_message};
 use crate::measure::{Measures, Stopwatch, Unremembered};
@@ -47,8 +48,9 @@ use bells::{Bells, Ringer, Topic};
 use bytes::Bytes;
 use ledger::{Appending, Content, Documents, Draft, Ledger, head};
 use prost::Message as _;
+use queue::{Company, Share};
 use rows::Place;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 
@@ -158,6 +160,8 @@ pub struct Core {
     settling: Vec<Reply<()>>,
     /// How long the last commit took to write, µs.
     write_micros: u64,
+    /// Whether several channels are at work.
+    company: Company,
     /// What the disk has room for, and its free bytes at the last look.
     disk: (DiskState, u64),
 }
@@ -232,6 +236,7 @@ impl Core {
             writes_all: false,
             settling: Vec::new(),
             write_micros: 0,
+            company: Company::default(),
             disk: (DiskState::Normal, 0),
         };
         core.look_at_disk();
@@ -268,7 +273,7 @@ impl Core {
     ///
     /// # Errors
     /// When the process must stop. Every command taken was answered.
-    pub fn commit(&mut self, waiting: &mut VecDeque<Command>) -> Result<(), CommitError> {
+    pub fn commit(&mut self, waiting: &mut Queue) -> Result<(), CommitError> {
         let now = self.ports.clock.now();
         self.look_at_disk();
         let began = self.ports.measures.commit_begins();
@@ -278,16 +283,11 @@ impl Core {
             self.touched.insert(peer);
             self.sequence_staged(peer, now)?;
         }
-        let mut taken = 0;
         // Not all at once: while this commit is on its way, the partner judges the one before it. Both work
         // then, and a lone message of another channel waits for no more than one such share.
-        let share = COMMIT_JUDGING_MICROS.max(4 * self.write_micros);
-        while taken < COMMIT_COMMANDS_MAX
-            && self.gathered < COMMIT_BYTES_MAX / 4
-            && (taken == 0 || began.micros() < share)
-        {
-            let Some(command) = waiting.pop_front() else { break };
-            taken += 1;
+        let mut share = Share::new(self.write_micros, self.company.at_work(waiting, now));
+        while self.gathered < COMMIT_BYTES_MAX / 4 {
+            let Some(command) = share.next(waiting, began.micros()) else { break };
             self.take(command, now)?;
         }
         self.seal(now)?;

@@ -1,9 +1,8 @@
 //! The committer's own thread and its bounded queue.
 
-use super::{Command, CommitError, Core};
+use super::{Command, CommitError, Core, Queue};
 use crate::limits::{COMMIT_COMMANDS_MAX, COMMITTER_QUEUE_MAX};
 use crate::refusal::{Refusal, RefusalCode};
-use std::collections::VecDeque;
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
@@ -74,16 +73,16 @@ pub fn spawn(
 ) -> std::io::Result<(CommitterHandle, JoinHandle<()>)> {
     let (queue, mut commands) = mpsc::channel(COMMITTER_QUEUE_MAX);
     let thread = std::thread::Builder::new().name("committer".into()).spawn(move || {
-        let mut waiting = VecDeque::with_capacity(COMMIT_COMMANDS_MAX);
+        let mut waiting = Queue::default();
         let ended = loop {
             if waiting.is_empty() && !core.has_backlog() {
                 let Some(command) = commands.blocking_recv() else { break core.flush() };
-                waiting.push_back(command);
+                waiting.push(command);
             }
             // Whatever arrived while the last commit was on its way to the disk is the next one.
             while waiting.len() < COMMIT_COMMANDS_MAX {
                 let Ok(command) = commands.try_recv() else { break };
-                waiting.push_back(command);
+                waiting.push(command);
             }
             if let Err(error) = core.commit(&mut waiting) {
                 break Err(error);
