@@ -556,7 +556,10 @@ impl Ledger {
         }));
         self.fresh.clear();
         if self.cases.len() > CASES_KEPT {
-            self.cases.clear();
+            // Freeing so many takes 50 ms, for which every channel would wait. A thread that cannot be had
+            // leaves it to this one.
+            let forgotten = std::mem::take(&mut self.cases);
+            let _ = std::thread::Builder::new().name("forgetting".into()).spawn(move || drop(forgotten));
         }
         changes
     }

@@ -12,13 +12,13 @@ use arc_swap::ArcSwap;
 use certs::{Identity, Purpose, TrustStore};
 use devpki::{Issued, KeyKind, Province};
 use gateway::clock::{Clock, Randomness, SystemClock, SystemRandomness};
-use gateway::committer::{self, CommitError, Core, Ports};
+use gateway::committer::{self, Core, Ports};
+use gateway::gateway::Stopped;
 use gateway::id::NodeId;
 use gateway::link::{Links, LinksParts};
 use gateway::measure::Measures;
 use gateway::overload::Bounds;
 use gateway::signer::{FileSigner, Signer};
-use gateway::store::Journal as _;
 use gateway::store::journal::Options;
 use gateway::store::memory::MemoryDisk;
 use gateway::suite::PublicKey;
@@ -41,7 +41,7 @@ const PREFIX: u32 = 42;
 pub(super) struct Partners {
     tasks: JoinSet<()>,
     /// Each one's committer says when and why it ended; while this stands, nobody has to listen.
-    _ends: Vec<oneshot::Receiver<Result<(), CommitError>>>,
+    _ends: Vec<Stopped>,
 }
 
 /// Partners before their start: the node has been told of them.
@@ -149,7 +149,7 @@ fn core(
     hub: NodeId,
     signer: Arc<dyn Signer>,
     trust: &TrustHandle,
-) -> Result<(Arc<Links>, oneshot::Receiver<Result<(), CommitError>>), DemoError> {
+) -> Result<(Arc<Links>, Stopped), DemoError> {
     let disk = MemoryDisk::new();
     let index = Arc::new(disk.open_index());
     let randomness: Arc<dyn Randomness> = Arc::new(SystemRandomness::default());
@@ -158,7 +158,6 @@ fn core(
     randomness.fill(&mut mark);
     let options = Options { segment_bytes: SEGMENT_BYTES, ..Options::new(u64::from_le_bytes(mark)) };
     let (journal, _) = disk.open_journal(options).map_err(broken)?;
-    debug_assert!(journal.room().is_ok());
     let mut alias_key = [0; 32];
     randomness.fill(&mut alias_key);
     // Memory has as much room as it has.

@@ -1,5 +1,5 @@
 //! One node, 岳阳's, with hundreds of partners. First nobody says anything: what do idle channels cost?
-//! Then lone messages go to 武汉, one at a time with a pause behind each, without and with a flood to
+//! Then lone messages go to 武汉, one at a time and a hundred a second at most, without and with a flood to
 //! 咸宁: how much of it does a partner feel that has nothing to do with it?
 //!
 //! 岳阳, 咸宁 and 武汉 are processes of their own with disks; the other partners are
@@ -27,7 +27,7 @@ const CONTACT: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(200);
 /// From the last contact to the idle window: what contact stirred up has settled.
 const SETTLE: Duration = Duration::from_secs(3);
-/// Between two lone messages.
+/// From one lone message to the next, at least.
 const PAUSE: Duration = Duration::from_millis(10);
 /// How long the flood runs before the lone messages are measured beside it.
 const WARM_UP: Duration = Duration::from_secs(2);
@@ -201,7 +201,7 @@ async fn connected(node: &Desk) -> Result<usize, DemoError> {
     Ok(own.filter(|view| view.connected && view.contacted).count())
 }
 
-/// Sends one message at a time for a while, each with a pause behind its receipt.
+/// Sends one message at a time for a while, none before the last one has its receipt.
 async fn send_alone(load: &mut Load, duration: Duration) -> Result<(), DemoError> {
     let end = Instant::now() + duration;
     let mut ticks = tokio::time::interval(PAUSE);

@@ -59,7 +59,7 @@ pub(crate) static WUHAN: Place = Place {
     en: "Wuhan",
     domain: "hubei.tongban",
     authority: "武汉市行政审批局",
-    authority_code: "11420100MBT006026U",
+    authority_code: "11420100MBT0060345",
 };
 
 /// `430600→421200`, as channels are written everywhere.
