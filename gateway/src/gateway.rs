@@ -12,9 +12,10 @@ pub use refused::Named;
 use crate::archive::{Archive, ArchiveError};
 use crate::blobs::Blobs;
 use crate::clock::{Clock, Randomness};
+use crate::committer::bells::{Bells, Listener, Topic};
 use crate::committer::ledger::{Documents, read_case};
 use crate::committer::{
-    self, Command, CommitError, CommitterHandle, Core, LogSnapshot, Ports, ReplayProgress, Replayed,
+    self, Command, CommitError, CommitterHandle, Core, LogSnapshot, Ports, Queue, ReplayProgress, Replayed,
     Snapshot, Submission, Submitted, rows,
 };
 use crate::document::{document_digest, pre_authentication_encoding};
@@ -46,12 +47,12 @@ use bytes::Bytes;
 use certs::TrustStore;
 use prost::Message as _;
 use proto::store::v1 as stored;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// What a node is opened with.
 pub struct Settings {
@@ -146,7 +147,7 @@ struct Inner {
     keys: Arc<KeyBook>,
     documents: Arc<RwLock<Documents>>,
     snapshot: Arc<RwLock<Snapshot>>,
-    progress: watch::Receiver<u64>,
+    bells: Arc<Bells>,
     links: Arc<Links>,
     blobs: Arc<Blobs>,
     bounds: Bounds,
@@ -296,7 +297,7 @@ impl Gateway {
         };
         let older_chains = settings.older_keys.iter().map(|key| key.chain.clone()).collect();
         // Own keys are journalled like the partners': what they signed is verified long after they go.
-        let mut known: VecDeque<Command> = settings
+        let mut known: Queue = settings
             .older_keys
             .into_iter()
             .chain([own])
@@ -304,7 +305,7 @@ impl Gateway {
             .collect();
         core.commit(&mut known)?;
         let (archive, documents) = (core.archive(), core.documents());
-        let (snapshot, progress) = (core.snapshot(), core.progress());
+        let (snapshot, bells) = (core.snapshot(), core.bells());
         let (stop, stopped) = oneshot::channel();
         let (committer, _thread) =
             committer::spawn(core, stop).map_err(doing("start the committer's thread".to_owned()))?;
@@ -315,7 +316,7 @@ impl Gateway {
             archive: Arc::clone(&archive),
             keys: Arc::clone(&keys),
             snapshot: Arc::clone(&snapshot),
-            progress: progress.clone(),
+            bells: Arc::clone(&bells),
             trust: settings.trust,
             signer: Arc::clone(&settings.signer),
             older_chains,
@@ -343,7 +344,7 @@ impl Gateway {
             keys,
             documents,
             snapshot,
-            progress,
+            bells,
             links,
             blobs,
             bounds: settings.bounds,
@@ -450,9 +451,9 @@ impl Gateway {
         Ok(Outcomes { gateway: self.clone(), names, answer, _held: held })
     }
 
-    /// Changes with every commit and every receipt.
-    pub fn progress(&self) -> watch::Receiver<u64> {
-        self.0.progress.clone()
+    /// Somebody who waits for changes of the state, and is woken by no others.
+    pub fn listen(&self, topics: impl IntoIterator<Item = Topic>) -> Listener {
+        self.0.bells.listen(topics)
     }
 
     /// Up to where a partner's receipts reach, and its time in the newest.
@@ -539,15 +540,14 @@ impl Gateway {
         id: MessageId,
         timeout: Duration,
     ) -> Result<Option<MessageState>, Refusal> {
-        let mut progress = self.0.progress.clone();
+        let listener = self.0.bells.listen([Topic::Peer(to)]);
         let deadline = tokio::time::Instant::now() + timeout;
         loop {
-            progress.borrow_and_update();
             let state = self.message(to, id)?;
             if state.as_ref().is_some_and(|state| state.receipt.is_some() || state.refused.is_some()) {
                 return Ok(state);
             }
-            match tokio::time::timeout_at(deadline, progress.changed()).await {
+            match tokio::time::timeout_at(deadline, listener.rung()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) | Err(_) => return self.message(to, id),
             }
@@ -571,9 +571,8 @@ impl Gateway {
     /// # Errors
     /// When the store cannot be read, or the node stops.
     pub async fn next_inbox(&self, reading: &mut InboxReading) -> Result<Vec<InboxEntry>, Refusal> {
-        let mut progress = self.0.progress.clone();
+        let listener = self.0.bells.listen([Topic::Inbox]);
         loop {
-            progress.borrow_and_update();
             let (logs, events): (Vec<(NodeId, LogId, u64)>, u64) = {
                 let snapshot = self.snapshot();
                 // Whoever was served last comes last.
@@ -614,7 +613,7 @@ impl Gateway {
                     return Ok(entries);
                 }
             }
-            progress.changed().await.map_err(|_| Refusal::from(RefusalCode::StoreUnknown))?;
+            listener.rung().await.map_err(|_| Refusal::from(RefusalCode::StoreUnknown))?;
         }
     }
 

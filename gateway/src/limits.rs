@@ -28,9 +28,14 @@ pub const ENVELOPE_BYTES_MAX: usize = 512 * 1024;
 
 /// Commands that wait for the committer; more are refused with a hint to retry.
 pub const COMMITTER_QUEUE_MAX: usize = 4096;
-/// Microseconds that one commit judges while more waits, or four times what its write takes: long enough
-/// to be worth a sync and a signature, short enough that both nodes work at once.
+/// Microseconds that one commit judges while more waits, or until the one before is on the disk when one
+/// channel is at work alone: long enough to be worth a sync and a signature, short enough that both nodes
+/// work at once.
 pub const COMMIT_JUDGING_MICROS: u64 = 1_500;
+/// Entries that wait for one channel and are no flood yet: judging them takes about a millisecond.
+pub const LONE_WEIGHT_MAX: u64 = 64;
+/// Milliseconds for which a channel counts as being at work after a commit that touched it.
+pub const COMPANY_MILLIS: u64 = 1_000;
 /// Entries that a link sends in one batch: the receiver judges them in one go, and others wait meanwhile.
 pub const DELIVER_ENTRIES_MAX: usize = 512;
 /// Receipts and own readers' cursors that wait in memory for the next commit: each is below 1 KiB.

@@ -49,13 +49,8 @@ pub struct City {
 }
 
 impl City {
-    pub(crate) fn new(
-        node: &'static str,
-        home: PathBuf,
-        port: u16,
-        partner: &str,
-        partner_port: u16,
-    ) -> Self {
+    /// A node in its folder, which holds its keys and its trust, with one partner that it dials.
+    pub fn new(node: &'static str, home: PathBuf, port: u16, partner: &str, partner_port: u16) -> Self {
         let text = format!(
             "node = \"{node}\"\ndata_dir = \"data\"\n\
              [peer_listener]\naddress = \"127.0.0.1:{port}\"\n\
@@ -143,6 +138,14 @@ impl City {
             child.kill().expect("a child can be killed");
             child.wait().expect("a child can be waited for");
         }
+    }
+
+    /// Stops the process where it stands (SIGSTOP), or lets it go on.
+    pub fn freeze(&self, freeze: bool) {
+        let id = self.child.as_ref().expect("the node runs").id().to_string();
+        let signal = if freeze { "-STOP" } else { "-CONT" };
+        let sent = Command::new("kill").args([signal, &id]).status().expect("kill runs");
+        assert!(sent.success(), "the process is there");
     }
 
     /// Whether the process runs still.

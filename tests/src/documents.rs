@@ -1,5 +1,6 @@
 //! What the two cities agree on in tests, and the payloads of a case's life.
 
+use crate::desk::Desk;
 use crate::{Rig, XIANNING, YUEYANG, eventually};
 use gateway::codes::{CaseNumber, Date as Day, Division};
 use gateway::document::document_digest;
@@ -60,11 +61,40 @@ pub async fn conclude(rig: &Rig) {
     }
 }
 
+/// The same between 岳阳 and another competent place, about the item alone.
+pub async fn conclude_with(yueyang: &mut Desk, competent: &mut Desk, node: &str) {
+    let (receiving, deciding) = (YUEYANG.parse().expect("a node"), node.parse().expect("a node"));
+    let standard = Standard::for_item(ITEM, "开具有无犯罪记录证明", deciding, since()).to_json();
+    let agreement = Agreement::between(&format!("agr-{node}"), [receiving, deciding], since()).with_item(
+        ITEM,
+        receiving,
+        deciding,
+        document_digest(&standard),
+    );
+    let text = agreement.to_json();
+    competent.publish(YUEYANG, "standard", standard).await.expect("a standard is taken");
+    competent.publish(YUEYANG, "agreement", text.clone()).await.expect("an agreement is taken");
+    yueyang.publish(node, "agreement", text.clone()).await.expect("an agreement is taken");
+    let digest = document_digest(&text).to_text();
+    for desk in [yueyang, competent] {
+        eventually("the agreement to take effect", async || {
+            let documents = desk.documents().await;
+            documents.iter().any(|document| document.digest == digest && document.effective)
+        })
+        .await;
+    }
+}
+
 /// The number of the rig's case `serial`.
 pub fn case(serial: u32) -> String {
+    case_between(YUEYANG, XIANNING, serial)
+}
+
+/// The number of a case that is handed in at one place and decided at another.
+pub fn case_between(receiving: &str, competent: &str, serial: u32) -> String {
     let division = |code| Division::parse(code).expect("a division");
     let day = Day::new(2026, 11, 23).expect("a day");
-    CaseNumber::mint(division(YUEYANG), division(XIANNING), day, serial).expect("a number").to_string()
+    CaseNumber::mint(division(receiving), division(competent), day, serial).expect("a number").to_string()
 }
 
 fn material(code: &str) -> wire::Material {

@@ -5,6 +5,7 @@
 use super::fetch::{FetchOrder, Fetched};
 use super::mend::Mend;
 use super::{Blobs, blocking};
+use crate::committer::bells::Topic;
 use crate::committer::rows;
 use crate::id::NodeId;
 use crate::limits::BLOB_WANTS_LOOKED_AT_MAX;
@@ -28,7 +29,7 @@ const PAGES_MAX: usize = 16;
 
 /// Fetches what entries name until the node stops.
 pub(super) async fn run(links: Arc<Links>, blobs: Arc<Blobs>) {
-    let mut progress = links.progress.clone();
+    let listener = links.bells.listen([Topic::Blobs, Topic::Disk]);
     let mut changes = links.changes();
     let mut planner = Planner {
         links,
@@ -41,7 +42,6 @@ pub(super) async fn run(links: Arc<Links>, blobs: Arc<Blobs>) {
         mend: Mend::default(),
     };
     loop {
-        progress.borrow_and_update();
         changes.borrow_and_update();
         let seen = planner.seen();
         planner.look().await;
@@ -57,8 +57,8 @@ pub(super) async fn run(links: Arc<Links>, blobs: Arc<Blobs>) {
                     }
                     break;
                 }
-                changed = progress.changed() => {
-                    if changed.is_err() {
+                rung = listener.rung() => {
+                    if rung.is_err() {
                         return;
                     }
                     if seen != planner.seen() {

@@ -6,6 +6,7 @@ pub mod circuit;
 pub mod inbound;
 pub mod letter;
 pub mod outbound;
+pub mod turns;
 
 use crate::suite::Hash;
 use crate::time::UnixMillis;

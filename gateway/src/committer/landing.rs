@@ -4,6 +4,7 @@
 //! and the committer judges the next one meanwhile. There is one commit on its way at most, so the
 //! journal's last frame is the only one that may be torn, and everything lands in order.
 
+use super::bells::{Ringer, Topic};
 use super::{CommitError, LogSnapshot, Snapshot, Told};
 use crate::archive::Archive;
 use crate::committer::rows::Place;
@@ -18,7 +19,6 @@ use proto::store::v1::Commit;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock, mpsc};
 use std::thread::JoinHandle;
-use tokio::sync::watch;
 
 /// A commit whose frame is written.
 pub(super) struct WrittenCommit {
@@ -51,7 +51,7 @@ pub(super) struct Landing {
     pub(super) archive: Arc<Archive>,
     pub(super) index: Arc<dyn Index>,
     pub(super) snapshot: Arc<RwLock<Snapshot>>,
-    pub(super) progress: watch::Sender<u64>,
+    pub(super) ringer: Ringer,
     pub(super) measures: Arc<Measures>,
 }
 
@@ -82,21 +82,31 @@ impl Landing {
     /// Shows the state to readers; by how many entries the logs have grown since they saw it last.
     pub(super) fn show(&self, shown: Shown) -> u64 {
         let mut grown = 0;
+        let (mut topics, mut inbox) = (Vec::new(), false);
         let mut snapshot = self.snapshot.write().expect("no holder of the snapshot panics");
         let Snapshot { out: to, inbound: from, .. } = &mut *snapshot;
         for (peer, out, inbound) in shown.logs {
-            for (logs, log) in [(&mut *to, out), (&mut *from, inbound)] {
+            topics.push(Topic::Peer(peer));
+            for (logs, log, sends) in [(&mut *to, out, true), (&mut *from, inbound, false)] {
                 let size = log.size;
                 let before = logs.insert(peer, log).map_or(0, |before| before.size);
                 grown += size.saturating_sub(before);
+                if sends && size != before {
+                    topics.push(Topic::Outbound(peer));
+                }
+                inbox |= !sends && size != before;
             }
         }
+        inbox |= snapshot.blob_events != shown.blob_events;
         snapshot.blob_events = shown.blob_events;
         snapshot.blob_changes += u64::from(shown.blobs_changed);
         snapshot.position = shown.position;
+        let disk = snapshot.disk != shown.disk.0;
         (snapshot.disk, snapshot.disk_room) = shown.disk;
         drop(snapshot);
-        self.progress.send_modify(|count| *count += 1);
+        let others = [(inbox, Topic::Inbox), (shown.blobs_changed, Topic::Blobs), (disk, Topic::Disk)];
+        topics.extend(others.into_iter().filter_map(|(changed, topic)| changed.then_some(topic)));
+        self.ringer.ring(&topics);
         grown
     }
 }

@@ -781,9 +781,12 @@ impl Ledger {
         self.out.get(&peer).is_some_and(|out| !out.staged.is_empty() || !out.staged_refusals.is_empty())
     }
 
-    /// Whether drafts wait to a peer that may be written to.
-    pub fn has_backlog(&self, peer: NodeId) -> bool {
-        self.may_append(peer) && self.has_staged(peer)
+    /// Peers that may be written to and to whom drafts wait. Asked twice a commit, so one of hundreds to
+    /// whom none waits costs no look-up.
+    pub fn backlog(&self) -> Vec<NodeId> {
+        let waits = |out: &OutLog| !out.staged.is_empty() || !out.staged_refusals.is_empty();
+        let waiting = self.out.iter().filter(|(_, out)| waits(out)).map(|(peer, _)| *peer);
+        waiting.filter(|peer| self.may_append(*peer)).collect()
     }
 
     /// Takes the next waiting draft, which is about to be appended or dropped.

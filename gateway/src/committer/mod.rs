@@ -8,15 +8,18 @@
 //! signature left the process. A crash after it leaves the whole commit in the journal; the index is
 //! brought up to date by replay.
 
+pub mod bells;
 mod blobs;
 pub mod command;
 mod landing;
 pub mod ledger;
+mod queue;
 pub mod rows;
 mod thread;
 mod verdict;
 
 pub use command::{Command, ContactOutcome, PeerStatement, Reply, Submission, Submitted};
+pub use queue::Queue;
 pub use thread::{CommitterHandle, spawn};
 
 use crate::archive::{Archive, ArchiveError};
@@ -28,9 +31,8 @@ use crate::entry::{self, Header, RawEntry, body_digest};
 use crate::id::{ChannelId, Kind, LogId, LogPosition, MessageId, NodeId};
 use crate::keybook::KeyBook;
 use crate::limits::{
-    BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES, COMMIT_BYTES_MAX,
-    COMMIT_COMMANDS_MAX, COMMIT_JUDGING_MICROS, FACTS_HELD_MAX, NAME_BYTES_MAX, RETRY_SPACE_MILLIS,
-    STAGED_DRAFTS_MAX, STAGED_TOTAL_BYTES_MAX,
+    BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES, COMMIT_BYTES_MAX, FACTS_HELD_MAX,
+    NAME_BYTES_MAX, RETRY_SPACE_MILLIS, STAGED_DRAFTS_MAX, STAGED_TOTAL_BYTES_MAX,
 };
 use crate::log::checkpoint::{Checkpoint, Note, cosigned_message};
 use crate::measure::{Measures, Stopwatch, Unremembered};
@@ -43,16 +45,17 @@ use crate::store::{Frame, Index, IndexError, Journal, JournalError, Position, Ta
 use crate::suite::Suite;
 use crate::time::UnixMillis;
 use crate::wire;
+use bells::{Bells, Ringer};
 use bytes::Bytes;
 use landing::{Landing, Lane, Shown, WrittenCommit};
 use ledger::{Appending, Content, Documents, Draft, Ledger, head};
 use prost::Message as _;
+use queue::{Company, Share};
 use rows::Place;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
-use tokio::sync::watch;
 
 /// What a committer needs of the world.
 pub struct Ports {
@@ -135,7 +138,7 @@ pub enum CommitError {
 
 /// Adds commands that have arrived; told to wait, it does so for a command or for a landing. Says whether
 /// there may be more.
-type More<'a> = dyn FnMut(&mut VecDeque<Command>, bool) -> bool + 'a;
+type More<'a> = dyn FnMut(&mut Queue, bool) -> bool + 'a;
 
 /// Passes a commit's fate on to whoever asked for it.
 type Told = Box<dyn FnOnce(Result<(), Refusal>) + Send>;
@@ -163,6 +166,8 @@ pub struct Core {
     writes_all: bool,
     /// Who waits for the index to be settled.
     settling: Vec<Reply<()>>,
+    /// Whether several channels are at work.
+    company: Company,
     /// What the disk has room for, and its free bytes at the last look.
     disk: (DiskState, u64),
 }
@@ -224,7 +229,7 @@ impl Core {
             archive: Arc::clone(&archive),
             index: Arc::clone(&ports.index),
             snapshot: Arc::default(),
-            progress: watch::Sender::new(0),
+            ringer: Ringer::default(),
             measures: Arc::clone(&ports.measures),
         };
         let mut core = Self {
@@ -243,6 +248,7 @@ impl Core {
             full: false,
             writes_all: false,
             settling: Vec::new(),
+            company: Company::default(),
             disk: (DiskState::Normal, 0),
         };
         core.look_at_disk();
@@ -271,9 +277,9 @@ impl Core {
         Arc::clone(&self.landing.snapshot)
     }
 
-    /// Counts commits: changes whenever the snapshot does.
-    pub fn progress(&self) -> watch::Receiver<u64> {
-        self.landing.progress.subscribe()
+    /// Rung whenever the snapshot changes, for those whom the change concerns.
+    pub fn bells(&self) -> Arc<Bells> {
+        self.landing.ringer.bells()
     }
 
     /// Gives commits a thread to land on, so that the next one is judged meanwhile; `wake` is called when
@@ -324,14 +330,14 @@ impl Core {
     ///
     /// # Errors
     /// When the process must stop. Every command taken was answered.
-    pub fn commit(&mut self, waiting: &mut VecDeque<Command>) -> Result<(), CommitError> {
+    pub fn commit(&mut self, waiting: &mut Queue) -> Result<(), CommitError> {
         self.commit_from(waiting, &mut |_, _| true)
     }
 
     /// As [`Core::commit`], taking what arrives meanwhile.
     pub(super) fn commit_from(
         &mut self,
-        waiting: &mut VecDeque<Command>,
+        waiting: &mut Queue,
         more: &mut More<'_>,
     ) -> Result<(), CommitError> {
         let now = self.ports.clock.now();
@@ -343,28 +349,17 @@ impl Core {
             self.touched.insert(peer);
             self.sequence_staged(peer, now)?;
         }
-        let mut taken = 0;
-        loop {
-            let fits = taken < COMMIT_COMMANDS_MAX && self.gathered < COMMIT_BYTES_MAX / 4;
-            // Not all at once: while this commit is on its way, the partner judges the one before it. Both
-            // work then, and a lone message of another channel waits for no more than one such share.
-            if !fits || taken > 0 && began.micros() >= COMMIT_JUDGING_MICROS {
-                break;
-            }
-            match waiting.pop_front() {
-                Some(command) => {
-                    taken += 1;
-                    self.take(command, now)?;
-                }
+        // Not all at once: while this commit is on its way, the partner judges the one before it. Both work
+        // then, and a lone message of another channel waits for no more than one such share.
+        let mut share = Share::new(self.company.at_work(waiting, now));
+        while self.gathered < COMMIT_BYTES_MAX / 4 {
+            let landing = self.is_landing()?;
+            if waiting.is_empty() {
                 // The disk is busy anyway: whatever arrives before it is free belongs to this commit.
-                None => {
-                    let landing = self.is_landing()?;
-                    more(waiting, landing);
-                    if waiting.is_empty() {
-                        break;
-                    }
-                }
+                more(waiting, landing);
             }
+            let Some(command) = share.next(waiting, began.micros(), landing) else { break };
+            self.take(command, now)?;
         }
         self.seal(now)?;
         self.wait_for_landing()?;
@@ -425,7 +420,7 @@ impl Core {
         if self.room_for(DiskUse::Take).is_err() {
             return Vec::new();
         }
-        self.ledger.out.keys().copied().filter(|peer| self.ledger.has_backlog(*peer)).collect()
+        self.ledger.backlog()
     }
 
     /// Whether a commit without commands would have something to do. On a full disk it has not: the

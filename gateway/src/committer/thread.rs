@@ -1,19 +1,25 @@
-//! The committer's own thread and its bounded queue.
+//! The committer's own thread and its bounded queues: one for submissions, one for everything else, so
+//! that a flood of the former leaves the latter its room. [`Queue`] says who goes first.
 
+use super::queue::{Queue, is_submission};
 use super::{Command, CommitError, Core};
 use crate::limits::{COMMIT_COMMANDS_MAX, COMMITTER_QUEUE_MAX};
 use crate::refusal::{Refusal, RefusalCode};
-use std::collections::VecDeque;
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
 /// Sends commands to the committer.
 #[derive(Debug, Clone)]
 pub struct CommitterHandle {
-    queue: mpsc::Sender<Command>,
+    submissions: mpsc::Sender<Command>,
+    owed: mpsc::Sender<Command>,
 }
 
 impl CommitterHandle {
+    fn queue_of(&self, command: &Command) -> &mpsc::Sender<Command> {
+        if is_submission(command) { &self.submissions } else { &self.owed }
+    }
+
     /// Asks and waits for the durable answer. Does not wait for room in the queue.
     ///
     /// # Errors
@@ -34,7 +40,7 @@ impl CommitterHandle {
     /// [`RefusalCode::Overloaded`] when the queue is full, [`RefusalCode::StoreUnknown`] when the
     /// committer stopped.
     pub fn offer(&self, command: Command) -> Result<(), Refusal> {
-        self.queue.try_send(command).map_err(|error| match error {
+        self.queue_of(&command).try_send(command).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Refusal::from(RefusalCode::Overloaded),
             mpsc::error::TrySendError::Closed(_) => Refusal::from(RefusalCode::StoreUnknown),
         })
@@ -53,9 +59,10 @@ impl CommitterHandle {
         answer.await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))
     }
 
-    /// Commands that wait in the queue.
+    /// Commands that wait in the queues.
     pub fn waiting(&self) -> usize {
-        self.queue.max_capacity() - self.queue.capacity()
+        let of = |queue: &mpsc::Sender<Command>| queue.max_capacity() - queue.capacity();
+        of(&self.submissions) + of(&self.owed)
     }
 
     /// Queues a command whose answer the caller awaits elsewhere; waits for room.
@@ -63,45 +70,35 @@ impl CommitterHandle {
     /// # Errors
     /// [`RefusalCode::StoreUnknown`] when the committer stopped.
     pub async fn queue(&self, command: Command) -> Result<(), Refusal> {
-        self.queue.send(command).await.map_err(|_| RefusalCode::StoreUnknown.into())
+        self.queue_of(&command).send(command).await.map_err(|_| RefusalCode::StoreUnknown.into())
     }
 }
 
 /// Gives the committer its thread. `stopped` hears why it ended; after an error the process must stop.
+///
+/// # Errors
+/// When the system gives no thread.
 pub fn spawn(
     mut core: Core,
     stopped: oneshot::Sender<Result<(), CommitError>>,
 ) -> std::io::Result<(CommitterHandle, JoinHandle<()>)> {
-    let (queue, mut commands) = mpsc::channel(COMMITTER_QUEUE_MAX);
-    let weak = queue.downgrade();
+    let (submissions, submitted) = mpsc::channel(COMMITTER_QUEUE_MAX);
+    let (owed, owing) = mpsc::channel(COMMITTER_QUEUE_MAX);
+    let weak = owed.downgrade();
     core.open_lane(move || {
         // A full queue wakes the committer by itself, and a closed one has it wait for the lane.
-        if let Some(queue) = weak.upgrade() {
-            let _ = queue.try_send(Command::Landed);
+        if let Some(owed) = weak.upgrade() {
+            let _ = owed.try_send(Command::Landed);
         }
     })?;
+    // Only waits: it has no clock, no sockets and no other thread.
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let mut arriving = Arriving { submitted, owing, runtime };
     let thread = std::thread::Builder::new().name("committer".into()).spawn(move || {
-        let mut waiting = VecDeque::with_capacity(COMMIT_COMMANDS_MAX);
-        let mut more = |waiting: &mut VecDeque<Command>, wait: bool| {
-            let mut open = true;
-            let mut arrived = |command: Command| {
-                if !matches!(command, Command::Landed) {
-                    waiting.push_back(command);
-                }
-                waiting.len() < COMMIT_COMMANDS_MAX
-            };
-            if wait {
-                open = commands.blocking_recv().map(&mut arrived).is_some();
-            }
-            // Whatever arrived while the last commit was judged and on its way to the disk is the next one.
-            while let Ok(command) = commands.try_recv()
-                && arrived(command)
-            {}
-            open
-        };
+        let mut waiting = Queue::default();
         let mut run = || loop {
             while waiting.is_empty() && !core.has_backlog() {
-                let open = more(&mut waiting, true);
+                let open = arriving.take_over(&mut waiting, true);
                 // Also to see whether the last one landed well.
                 core.is_landing()?;
                 if !open {
@@ -109,10 +106,56 @@ pub fn spawn(
                     return core.flush();
                 }
             }
-            core.commit_from(&mut waiting, &mut more)?;
+            arriving.take_over(&mut waiting, false);
+            core.commit_from(&mut waiting, &mut |waiting, wait| arriving.take_over(waiting, wait))?;
         };
         let ended = run();
         let _ = stopped.send(ended);
     })?;
-    Ok((CommitterHandle { queue }, thread))
+    Ok((CommitterHandle { submissions, owed }, thread))
+}
+
+/// The receiving ends.
+struct Arriving {
+    submitted: mpsc::Receiver<Command>,
+    owing: mpsc::Receiver<Command>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Arriving {
+    /// Moves what has arrived to what waits, as far as one commit may take of either: the rest is bounded
+    /// where it is. Told to wait, it does so for a command, or for a commit that lands. Says whether
+    /// anybody is left who could ask.
+    fn take_over(&mut self, waiting: &mut Queue, wait: bool) -> bool {
+        let mut open = true;
+        if wait {
+            let next = self.runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    Some(command) = self.owing.recv() => Some(command),
+                    Some(command) = self.submitted.recv() => Some(command),
+                    else => None,
+                }
+            });
+            open = next.map(|command| push(waiting, command)).is_some();
+        }
+        while waiting.len() - waiting.submissions() < COMMIT_COMMANDS_MAX
+            && let Ok(command) = self.owing.try_recv()
+        {
+            push(waiting, command);
+        }
+        while waiting.submissions() < COMMIT_COMMANDS_MAX
+            && let Ok(command) = self.submitted.try_recv()
+        {
+            push(waiting, command);
+        }
+        open
+    }
+}
+
+/// What only wakes is no command.
+fn push(waiting: &mut Queue, command: Command) {
+    if !matches!(command, Command::Landed) {
+        waiting.push(command);
+    }
 }

@@ -155,7 +155,7 @@ async fn converse(
     };
     let ended = tokio::select! {
         biased;
-        end = guard(standing, fenced) => Err(end),
+        end = guard(&links.patrol, standing, fenced) => Err(end),
         ended = bulk.talk(stream, ordered) => ended,
     };
     bulk.wind_up().await;
@@ -181,7 +181,7 @@ impl Registered {
         }
         live.insert(peer, bulk);
         drop(live);
-        links.changed.send_modify(|count| *count += 1);
+        links.tell_change(peer);
         Ok(Self { links: Arc::clone(links), peer, name })
     }
 }
@@ -193,7 +193,7 @@ impl Drop for Registered {
             live.remove(&self.peer);
         }
         drop(live);
-        self.links.changed.send_modify(|count| *count += 1);
+        self.links.tell_change(self.peer);
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::{Links, frame};
 use crate::archive::StoredBatch;
+use crate::committer::bells::Topic;
 use crate::id::{LogId, NodeId};
 use crate::limits::{BATCH_BYTES_MAX, DELIVER_ENTRIES_MAX};
 use crate::log::checkpoint::Note;
@@ -10,6 +11,7 @@ use crate::refusal::{Refusal, RefusalCode};
 use bytes::Bytes;
 use proto::exchange::v1 as wire;
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, watch};
 
@@ -46,10 +48,11 @@ pub(super) async fn deliver(
     mut receipted: watch::Receiver<u64>,
     sent: SentNotes,
 ) -> Result<(), Refusal> {
-    let mut progress = links.progress.clone();
+    let listener = links.bells.listen([Topic::Outbound(peer)]);
+    let looks = links.looks(peer);
     let mut in_flight: VecDeque<u64> = VecDeque::new();
     loop {
-        progress.borrow_and_update();
+        looks.fetch_add(1, Ordering::Relaxed);
         let log = links.out_log(peer);
         let covered = *receipted.borrow_and_update();
         while in_flight.front().is_some_and(|end| *end <= covered) {
@@ -58,7 +61,7 @@ pub(super) async fn deliver(
         let batch = if in_flight.len() < credit { read(&links, log, next).await? } else { None };
         let Some(batch) = batch else {
             tokio::select! {
-                changed = progress.changed() => if changed.is_err() { return Ok(()) },
+                rung = listener.rung() => if rung.is_err() { return Ok(()) },
                 changed = receipted.changed() => if changed.is_err() { return Ok(()) },
             }
             continue;

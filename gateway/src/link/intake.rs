@@ -3,6 +3,7 @@
 //! slows down by itself; nothing is dropped, and receipts, questions and answers on the link go on.
 
 use super::Links;
+use crate::committer::bells::{Listener, Topic};
 use crate::id::NodeId;
 use crate::limits::{BATCHES_IN_FLIGHT_MAX, RETRY_SPACE_MILLIS};
 use crate::overload::disk::DiskUse;
@@ -11,22 +12,21 @@ use proto::exchange::v1 as wire;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// What one link holds back.
 pub(super) struct Intake {
     links: Arc<Links>,
     peer: NodeId,
     batches: VecDeque<(wire::Batch, usize)>,
-    progress: watch::Receiver<u64>,
+    disk: Listener,
     /// The front batch was paid for, and waits for nothing but its turn.
     paid: bool,
 }
 
 impl Intake {
     pub(super) fn new(links: Arc<Links>, peer: NodeId) -> Self {
-        let progress = links.progress.clone();
-        Self { links, peer, batches: VecDeque::new(), progress, paid: false }
+        let disk = links.bells.listen([Topic::Disk]);
+        Self { links, peer, batches: VecDeque::new(), disk, paid: false }
     }
 
     /// Takes a batch behind the others.
@@ -56,11 +56,10 @@ impl Intake {
             return std::future::pending().await;
         };
         loop {
-            self.progress.borrow_and_update();
             let disk = self.links.snapshot.read().expect("no holder of the snapshot panics").disk;
             // A batch without entries asks for the newest receipt and takes no room.
             if entries > 0 && !disk.admits(DiskUse::Take) {
-                if self.progress.changed().await.is_err() {
+                if self.disk.rung().await.is_err() {
                     return std::future::pending().await;
                 }
                 continue;

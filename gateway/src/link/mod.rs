@@ -8,6 +8,7 @@ pub(crate) mod bulk;
 mod deliver;
 mod intake;
 mod open;
+mod patrol;
 mod session;
 
 pub use bulk::run_bulk;
@@ -18,6 +19,7 @@ use crate::blobs::Blobs;
 use crate::blobs::fetch::FetchOrder;
 use crate::channel::circuit::{Circuit, Decision, Event};
 use crate::clock::{Clock, Randomness};
+use crate::committer::bells::Bells;
 use crate::committer::{CommitterHandle, Snapshot};
 use crate::id::{ChannelId, LogId, NodeId};
 use crate::keybook::{KeyBook, SigningKey};
@@ -29,8 +31,10 @@ use crate::signer::Signer;
 use crate::suite::Suite;
 use arc_swap::ArcSwap;
 use certs::{Purpose, TrustStore};
+use patrol::Patrol;
 use proto::exchange::v1 as wire;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -69,8 +73,8 @@ pub struct Links {
     pub keys: Arc<KeyBook>,
     /// The state after the last commit.
     pub snapshot: Arc<RwLock<Snapshot>>,
-    /// Changes with each commit.
-    pub progress: watch::Receiver<u64>,
+    /// Rung by commits, for those whom they concern.
+    pub bells: Arc<Bells>,
     /// Trust, as of this moment.
     pub trust: Arc<ArcSwap<TrustStore>>,
     /// This node's key, for its certificate.
@@ -89,6 +93,12 @@ pub struct Links {
     bulk_wanted: Mutex<HashMap<NodeId, watch::Sender<u64>>>,
     blobs: OnceLock<Arc<Blobs>>,
     changed: watch::Sender<u64>,
+    /// Counts what comes and goes between this node and one peer.
+    peer_changed: Mutex<HashMap<NodeId, watch::Sender<u64>>>,
+    /// Times that a link looked for something to send, for each peer.
+    looks: Mutex<BTreeMap<NodeId, Arc<AtomicU64>>>,
+    /// Who looks after the standing of connected peers.
+    patrol: Arc<Patrol>,
     /// Verdicts on signing certificates, each with the trust store that gave it. The store is held, so
     /// that no other can take its address.
     verified: Mutex<HashMap<Vec<u8>, Verdict>>,
@@ -113,7 +123,7 @@ pub struct LinksParts {
     /// See [`Links`].
     pub snapshot: Arc<RwLock<Snapshot>>,
     /// See [`Links`].
-    pub progress: watch::Receiver<u64>,
+    pub bells: Arc<Bells>,
     /// See [`Links`].
     pub trust: Arc<ArcSwap<TrustStore>>,
     /// See [`Links`].
@@ -140,7 +150,7 @@ impl Links {
             archive: parts.archive,
             keys: parts.keys,
             snapshot: parts.snapshot,
-            progress: parts.progress,
+            bells: parts.bells,
             trust: parts.trust,
             signer: parts.signer,
             older_chains: parts.older_chains,
@@ -152,6 +162,9 @@ impl Links {
             bulk_wanted: Mutex::default(),
             blobs: OnceLock::new(),
             changed: watch::Sender::new(0),
+            peer_changed: Mutex::default(),
+            looks: Mutex::default(),
+            patrol: Arc::default(),
             verified: Mutex::default(),
             quotas: Mutex::new(Quotas::new(parts.peer_rate, usize::MAX)),
             held: Semaphore::new(INTAKE_BYTES_MAX),
@@ -208,6 +221,31 @@ impl Links {
     /// Changes whenever a link comes or goes.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
+    }
+
+    /// Changes whenever a link to this peer comes or goes.
+    pub fn changes_of(&self, peer: NodeId) -> watch::Receiver<u64> {
+        let mut changed = self.peer_changed.lock().expect("no holder of the counts panics");
+        changed.entry(peer).or_insert_with(|| watch::Sender::new(0)).subscribe()
+    }
+
+    fn tell_change(&self, peer: NodeId) {
+        self.changed.send_modify(|count| *count += 1);
+        let changed = self.peer_changed.lock().expect("no holder of the counts panics");
+        if let Some(changed) = changed.get(&peer) {
+            changed.send_modify(|count| *count += 1);
+        }
+    }
+
+    fn looks(&self, peer: NodeId) -> Arc<AtomicU64> {
+        let mut looks = self.looks.lock().expect("no holder of the counts panics");
+        Arc::clone(looks.entry(peer).or_default())
+    }
+
+    /// How often the link to each peer has looked for entries to send: idle ones do not look.
+    pub fn looks_of_links(&self) -> Vec<(NodeId, u64)> {
+        let looks = self.looks.lock().expect("no holder of the counts panics");
+        looks.iter().map(|(peer, count)| (*peer, count.load(Ordering::Relaxed))).collect()
     }
 
     /// Ends the link to a peer, so that both sides meet anew.
@@ -316,7 +354,8 @@ impl Links {
         if dials {
             self.circuit(peer, Event::Linked);
         }
-        self.changed.send_modify(|count| *count += 1);
+        drop(live);
+        self.tell_change(peer);
         Ok((Registered { links: Arc::clone(self), peer, name }, fenced))
     }
 
@@ -358,7 +397,7 @@ impl Drop for Registered {
             live.remove(&self.peer);
         }
         drop(live);
-        self.links.changed.send_modify(|count| *count += 1);
+        self.links.tell_change(self.peer);
     }
 }
 

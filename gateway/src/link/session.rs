@@ -2,6 +2,7 @@
 
 use super::intake::Intake;
 use super::open::{Heard, hear, state, verify_cosignature, verify_cosigned};
+use super::patrol::Patrol;
 use super::{LINK_NAME_BYTES, Links, ReconcileAsk, bulk, deliver, frame};
 use crate::channel::batch::{KnownKey, UncheckedBatch, VerifiedBatch, note_refusal};
 use crate::clock::random_16;
@@ -9,7 +10,7 @@ use crate::committer::{Command, ContactOutcome, PeerStatement};
 use crate::entry::RawEntry;
 use crate::id::{LogId, NodeId};
 use crate::keybook::SigningKey;
-use crate::limits::{BATCHES_IN_FLIGHT_MAX, LINK_TASKS_MAX, OPEN_MILLIS_MAX, TRUST_POLL_MILLIS};
+use crate::limits::{BATCHES_IN_FLIGHT_MAX, LINK_TASKS_MAX, OPEN_MILLIS_MAX};
 use crate::log::checkpoint::Note;
 use crate::peer::{PeerStream, Standing};
 use crate::reconcile;
@@ -185,10 +186,10 @@ impl Session {
         fenced: watch::Receiver<Option<RefusalCode>>,
         reconcile_asks: mpsc::Receiver<ReconcileAsk>,
     ) -> Result<(), Refusal> {
-        let standing = Arc::clone(&stream.standing);
+        let (patrol, standing) = (Arc::clone(&self.links.patrol), Arc::clone(&stream.standing));
         tokio::select! {
             biased;
-            end = guard(standing, fenced) => Err(end),
+            end = guard(&patrol, standing, fenced) => Err(end),
             ended = self.talk(stream, reconcile_asks) => ended,
         }
     }
@@ -436,19 +437,17 @@ impl Session {
 
 /// Resolves when the link has to end: another takes its place, or the peer's certificate lost its standing.
 pub(super) async fn guard(
+    patrol: &Arc<Patrol>,
     standing: Arc<dyn Standing>,
     mut fenced: watch::Receiver<Option<RefusalCode>>,
 ) -> Refusal {
-    let mut trust_poll = tokio::time::interval(Duration::from_millis(TRUST_POLL_MILLIS));
-    loop {
-        tokio::select! {
-            biased;
-            changed = fenced.changed() => {
-                let code = *fenced.borrow();
-                return code.filter(|_| changed.is_ok()).unwrap_or(RefusalCode::Fenced).into();
-            }
-            _ = trust_poll.tick() => if let Err(refusal) = standing.check() { return refusal },
+    tokio::select! {
+        biased;
+        changed = fenced.changed() => {
+            let code = *fenced.borrow();
+            code.filter(|_| changed.is_ok()).unwrap_or(RefusalCode::Fenced).into()
         }
+        lost = patrol.lost(standing) => lost,
     }
 }
 

@@ -438,7 +438,7 @@ mod tests {
     fn apply_numbered(index: &SledIndex, number: u64) {
         let value = [number as u8; 700];
         let changes = Table::ALL.map(|table| put(table, b"key", &value));
-        index.apply(changes, Position(number)).unwrap();
+        index.apply(&changes, Position(number)).unwrap();
     }
 
     #[track_caller]

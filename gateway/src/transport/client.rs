@@ -42,7 +42,7 @@ pub struct Dial {
 /// Dials whenever no link to the peer stands and its circuit says so, until the task is dropped.
 pub async fn keep_dialling(links: Arc<Links>, dial: Arc<Dial>) {
     let peer = dial.peer;
-    let mut changes = links.changes();
+    let mut changes = links.changes_of(peer);
     // When both sides may dial, the lower node goes first: the other finds a link standing.
     let patience = Duration::from_millis(if links.me < peer { 0 } else { 3 * REDIAL_MILLIS_MIN });
     loop {

@@ -13,9 +13,12 @@ use crate::limits::FRAME_BYTES_MAX;
 const STREAM_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 /// Window of one connection, bytes.
 const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
-/// Seconds between HTTP/2 pings on an idle connection, and seconds to wait for one's answer: a peer
-/// that vanished without a word is noticed within their sum.
+/// Seconds between HTTP/2 pings of the side that dialled, and seconds to wait for one's answer: a peer
+/// that vanished without a word is noticed within their sum, and dialled again.
 const KEEPALIVE_SECONDS: u64 = 10;
+/// Seconds between pings of the side that accepted. It can do nothing about a peer that vanished, whose
+/// next link fences the dead one anyway; it only has to give the connection's memory back.
+const KEEPALIVE_ACCEPTED_SECONDS: u64 = 30;
 /// Frames that wait for the network in one direction; batches are bounded by credit besides.
 const FRAMES_QUEUED_MAX: usize = 16;
 

@@ -3,7 +3,10 @@
 
 use super::standing::CertificateStanding;
 use super::tls::{Clock, TrustHandle, trust_error};
-use super::{CONNECTION_WINDOW_BYTES, FRAMES_QUEUED_MAX, KEEPALIVE_SECONDS, STREAM_WINDOW_BYTES};
+use super::{
+    CONNECTION_WINDOW_BYTES, FRAMES_QUEUED_MAX, KEEPALIVE_ACCEPTED_SECONDS, KEEPALIVE_SECONDS,
+    STREAM_WINDOW_BYTES,
+};
 use crate::limits::{FRAME_BYTES_MAX, HANDSHAKE_MILLIS_MAX, HANDSHAKES_MAX};
 use crate::link::{self, Links};
 use crate::measure::{Measures, Side};
@@ -49,7 +52,7 @@ pub async fn serve(
     let served = tonic::transport::Server::builder()
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .http2_keepalive_interval(Some(Duration::from_secs(KEEPALIVE_SECONDS)))
+        .http2_keepalive_interval(Some(Duration::from_secs(KEEPALIVE_ACCEPTED_SECONDS)))
         .http2_keepalive_timeout(Some(Duration::from_secs(KEEPALIVE_SECONDS)))
         .max_concurrent_streams(16)
         .add_service(service)

@@ -8,6 +8,7 @@ use certs::{Anchor, AnchorState, Purpose, Revocation, TrustDomain, TrustStore};
 use devpki::{Issued, KeyKind, Province};
 use gateway::archive::Archive;
 use gateway::clock::{Clock as _, ManualClock, Randomness};
+use gateway::committer::bells::{Bells, Listener, Topic};
 use gateway::committer::ledger::{Documents, read_case};
 use gateway::committer::{
     self, Command, CommitError, CommitterHandle, Core, Ports, Snapshot, Submission, Submitted,
@@ -42,7 +43,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
@@ -282,7 +283,7 @@ impl Site {
         let own = Command::SigningKey { node: self.me, key: own, reply: oneshot::channel().0 };
         core.commit(&mut [own].into())?;
         let (archive, documents, keys) = (core.archive(), core.documents(), core.keys());
-        let (snapshot, progress) = (core.snapshot(), core.progress());
+        let (snapshot, bells) = (core.snapshot(), core.bells());
         let (stop, stopped) = oneshot::channel();
         let (committer, _) = committer::spawn(core, stop).unwrap();
         let links = Arc::new(Links::new(LinksParts {
@@ -291,7 +292,7 @@ impl Site {
             archive: Arc::clone(&archive),
             keys,
             snapshot: Arc::clone(&snapshot),
-            progress: progress.clone(),
+            bells: Arc::clone(&bells),
             trust: Arc::clone(&self.trust),
             signer: Arc::clone(&self.signer) as Arc<dyn Signer>,
             older_chains: Vec::new(),
@@ -308,7 +309,7 @@ impl Site {
             archive,
             documents,
             snapshot,
-            progress,
+            bells,
             stopped: Mutex::new(stopped),
             reader,
             signer: Arc::clone(&self.signer),
@@ -339,7 +340,7 @@ pub struct Node {
     pub archive: Arc<Archive>,
     pub documents: Arc<RwLock<Documents>>,
     pub snapshot: Arc<RwLock<Snapshot>>,
-    pub progress: watch::Receiver<u64>,
+    pub bells: Arc<Bells>,
     pub stopped: Mutex<oneshot::Receiver<Result<(), CommitError>>>,
     pub reader: Arc<dyn JournalReader>,
     pub signer: Arc<FileSigner>,
@@ -384,16 +385,21 @@ impl Node {
         self.stopped.lock().unwrap().try_recv().ok()
     }
 
+    /// Waits for changes of either log with the peer.
+    fn listen(&self) -> Listener {
+        self.bells.listen([Topic::Peer(self.peer)])
+    }
+
     pub fn snapshot(&self) -> Snapshot {
         self.snapshot.read().unwrap().clone()
     }
 
     /// Awaits a state of this node; false when the committer ends before.
     pub async fn reaches(&self, holds: impl Fn(&Snapshot) -> bool) -> bool {
-        let mut progress = self.progress.clone();
+        let listener = self.listen();
         let wait = async {
             while !holds(&self.snapshot()) {
-                if progress.changed().await.is_err() {
+                if listener.rung().await.is_err() {
                     return false;
                 }
             }
@@ -415,8 +421,8 @@ impl Node {
 
     /// Awaits the committer's end.
     pub async fn ends(&self) {
-        let mut progress = self.progress.clone();
-        while progress.changed().await.is_ok() {}
+        let listener = self.listen();
+        while listener.rung().await.is_ok() {}
     }
 
     /// Whether the committer ended. Asks it, so that a fault on its way is noticed.
@@ -431,10 +437,10 @@ impl Node {
 
     /// Awaits a state of this node.
     pub async fn until(&self, what: &str, holds: impl Fn(&Snapshot) -> bool) {
-        let mut progress = self.progress.clone();
+        let listener = self.listen();
         let wait = async {
             while !holds(&self.snapshot()) {
-                progress.changed().await.unwrap_or_else(|_| panic!("{} ended before {what}", self.me));
+                listener.rung().await.unwrap_or_else(|_| panic!("{} ended before {what}", self.me));
             }
         };
         if tokio::time::timeout(DEADLINE, wait).await.is_err() {
@@ -686,11 +692,11 @@ pub async fn settled(one: &Node, other: &Node) {
         out.staged == 0 && out.size == inbound.size && covered(&out.cosigned) == out.size
     };
     let wait = async {
-        let (mut here, mut there) = (one.progress.clone(), other.progress.clone());
+        let (here, there) = (one.listen(), other.listen());
         while !(across(one, other) && across(other, one)) {
             tokio::select! {
-                changed = here.changed() => changed.unwrap_or_else(|_| panic!("{:?}", one.end())),
-                changed = there.changed() => changed.unwrap_or_else(|_| panic!("{:?}", other.end())),
+                rung = here.rung() => rung.unwrap_or_else(|_| panic!("{:?}", one.end())),
+                rung = there.rung() => rung.unwrap_or_else(|_| panic!("{:?}", other.end())),
             }
         }
     };

@@ -164,19 +164,29 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// Opens a stream for messages of `size` bytes.
+    /// Opens a stream for messages of `size` bytes from 岳阳 to 咸宁.
     pub(super) async fn open(pair: &Pair, size: u32, concurrency: usize) -> Result<Self, DemoError> {
+        Self::open_to(pair, &pair.yueyang, size, concurrency).await
+    }
+
+    /// The same from 岳阳's `desk` to its partner.
+    pub(super) async fn open_to(
+        pair: &Pair,
+        desk: &Desk,
+        size: u32,
+        concurrency: usize,
+    ) -> Result<Self, DemoError> {
         let payload = Bytes::from(pair.application(size as usize)?);
         let (requests, outgoing) = mpsc::channel(BATCHES_QUEUED);
-        let mut client = pair.yueyang.business().max_encoding_message_size(LOCAL_MESSAGE_BYTES_MAX);
+        let mut client = desk.business().max_encoding_message_size(LOCAL_MESSAGE_BYTES_MAX);
         // The answers' stream opens with the first batch at the latest.
         let answers = client.submit_stream(ReceiverStream::new(outgoing)).await;
         let answers = answers.map_err(|status| refused(&status))?.into_inner();
         Ok(Self {
-            yueyang: pair.yueyang.clone(),
+            yueyang: desk.clone(),
             day: pair.day,
             concurrency,
-            entry_bytes: header_bytes(pair, payload.len())? + BODY_SALT_BYTES + payload.len(),
+            entry_bytes: header_bytes(pair.day, desk, payload.len())? + BODY_SALT_BYTES + payload.len(),
             payload,
             next_serial: 1_000_000,
             requests,
@@ -293,7 +303,7 @@ impl Load {
                 to: self.yueyang.partner.code.to_owned(),
                 idempotency_key: format!("bench/{case}"),
                 kind: Kind::CaseForward.name().to_owned(),
-                case_id: catalogue::case_number(self.day, *case)?,
+                case_id: catalogue::case_number_for(self.yueyang.partner, self.day, *case)?,
                 payload: self.payload.clone(),
                 ..local::SubmitRequest::default()
             });
@@ -360,12 +370,12 @@ impl Load {
 }
 
 /// Bytes of the header that a node makes for one message of this load, in the middle of it.
-fn header_bytes(pair: &Pair, payload: usize) -> Result<usize, DemoError> {
+fn header_bytes(day: Date, desk: &Desk, payload: usize) -> Result<usize, DemoError> {
     let digest = Digest { algorithm: HashAlgorithm::Sha256, bytes: [0; 32] };
-    let case = catalogue::case_number(pair.day, 0)?;
+    let case = catalogue::case_number_for(desk.partner, day, 0)?;
     let header = Header {
         message_id: MessageId([0; 16]),
-        channel: ChannelId { from: pair.yueyang.place.node(), to: pair.xianning.place.node() },
+        channel: ChannelId { from: desk.place.node(), to: desk.partner.node() },
         epoch: 0,
         kind: Kind::CaseForward.name().to_owned(),
         case_id: Some(case.parse().map_err(|error| DemoError::Broken(format!("case {case}: {error}")))?),

@@ -45,6 +45,15 @@ pub(super) struct Figures {
     pub rss_growth_mib: Option<f64>,
     /// The larger node's.
     pub peak_rss_mib: Option<f64>,
+    /// What the partners of a node are, in Chinese and English.
+    pub partners: Option<(String, String)>,
+    /// The share of one core that a node took while nobody said anything.
+    pub cpu_core_share: Option<f64>,
+    /// The most memory of the flooding node until its end; `peak_rss_mib` is then that of before.
+    pub flood_peak_rss_mib: Option<f64>,
+    /// As `p50_ms` and `p99_ms`, of lone messages without the flood.
+    pub calm_p50_ms: Option<f64>,
+    pub calm_p99_ms: Option<f64>,
     /// Accepted and not at the partner.
     pub lost: Option<u64>,
     /// More at the partner than accepted.
@@ -85,11 +94,18 @@ impl Figures {
         put("ready_without_index_s", self.ready_without_index_s);
         put("rss_growth_mib", self.rss_growth_mib);
         put("peak_rss_mib", self.peak_rss_mib);
+        put("cpu_core_share", self.cpu_core_share);
+        put("flood_peak_rss_mib", self.flood_peak_rss_mib);
+        put("calm_p50_ms", self.calm_p50_ms);
+        put("calm_p99_ms", self.calm_p99_ms);
         put("disk_syncs_per_s", self.disk.as_ref().map(|disk| disk.syncs_per_s));
         for (name, value) in [("lost", self.lost), ("duplicated", self.duplicated), ("shed", self.shed)] {
             if let Some(value) = value {
                 object.insert(name.to_owned(), json!(value));
             }
+        }
+        if let Some((_, en)) = &self.partners {
+            object.insert("partners".to_owned(), json!(en));
         }
         if let Some(disk) = &self.disk {
             object.insert("disk".to_owned(), json!(disk));
@@ -130,6 +146,15 @@ impl Figures {
         for (name, value) in &self.asked {
             line(name, name, value.clone());
         }
+        if let Some((zh, en)) = &self.partners {
+            line("伙伴", "partners", if chinese { zh.clone() } else { en.clone() });
+        }
+        if let Some(share) = self.cpu_core_share {
+            line("空闲时 CPU（单核）", "CPU while idle, of one core", format!("{:.2} %", share * 100.0));
+        }
+        if let (Some(p50), Some(p99)) = (self.calm_p50_ms, self.calm_p99_ms) {
+            line("单条，无洪流", "a lone message, no flood", format!("p50 {p50:.2}  p99 {p99:.2} ms"));
+        }
         if let Some(rate) = self.messages_per_s {
             line("有回执的报文", "messages with a receipt", format!("{rate:.0}/s"));
         }
@@ -139,7 +164,10 @@ impl Figures {
         let quantiles = [self.p50_ms, self.p90_ms, self.p99_ms, self.max_ms];
         if let [Some(p50), Some(p90), Some(p99), Some(max)] = quantiles {
             let words = format!("p50 {p50:.2}  p90 {p90:.2}  p99 {p99:.2}  max {max:.2} ms");
-            line("提交至回执验签", "submission to verified receipt", words);
+            match self.calm_p99_ms {
+                None => line("提交至回执验签", "submission to verified receipt", words),
+                Some(_) => line("单条，洪流之中", "a lone message, under the flood", words),
+            }
         }
         if let Some(cpu) = self.cpu_s_per_1k {
             line("两节点 CPU 每千条", "CPU of both nodes per 1,000", format!("{cpu:.4} s"));
@@ -169,7 +197,16 @@ impl Figures {
             line("内存增长（较大者）", "growth of memory, the larger", format!("{growth:.0} MiB"));
         }
         if let Some(rss) = self.peak_rss_mib {
-            line("内存峰值（较大节点）", "peak memory of the larger node", format!("{rss:.0} MiB"));
+            match self.flood_peak_rss_mib {
+                None => {
+                    line("内存峰值（较大节点）", "peak memory of the larger node", format!("{rss:.0} MiB"))
+                }
+                Some(flood) => line(
+                    "内存峰值：空闲 / 洪流",
+                    "peak memory: idle / flood",
+                    format!("{rss:.0} / {flood:.0} MiB"),
+                ),
+            }
         }
         match (self.lost, self.duplicated) {
             (Some(lost), Some(duplicated)) => {

@@ -3,8 +3,8 @@
 //! comes in by the nodes' local sockets and counts only when the partner's cosignature was verified.
 //!
 //! `pair` starts the two nodes and lets them agree, `exchange` loads them, `file` sends one large file,
-//! `recover` stops and kills a node, `overload` offers more than it can take,
-//! `disk` asks the disk, `machine` reads what the system knows of processes, `figures` says it to people
+//! `recover` stops and kills a node, `overload` offers more than it can take, `peers` gives a node hundreds
+//! of `partners`, `disk` asks the disk, `machine` reads what the system knows of processes, `figures` says it to people
 //! and machines.
 
 mod disk;
@@ -14,11 +14,14 @@ mod file;
 mod machine;
 mod overload;
 mod pair;
+mod partners;
+mod peers;
 mod recover;
 
 use crate::console::{Console, Failure};
 use crate::demo::DemoError;
 use crate::text::Lang;
+use devpki::KeyKind;
 use std::path::PathBuf;
 
 /// `tongban bench …`
@@ -32,6 +35,8 @@ pub enum BenchCommand {
     Recover(RecoverArgs),
     /// More messages than a node can take: what still gets through. 过载
     Overload(OverloadArgs),
+    /// One node with hundreds of partners: what idle ones cost, and who waits for a flood. 众多伙伴
+    Peers(PeersArgs),
     /// The disk: how fast an append becomes durable. 磁盘
     Disk(DiskArgs),
 }
@@ -48,6 +53,14 @@ pub enum BenchSuite {
 }
 
 impl BenchSuite {
+    /// The algorithm of its keys.
+    fn key(self) -> KeyKind {
+        match self {
+            Self::P256Sha256 => KeyKind::P256,
+            Self::Ed25519Sha256 => KeyKind::Ed25519,
+        }
+    }
+
     /// Its name on the command line.
     fn name(self) -> &'static str {
         match self {
@@ -132,6 +145,32 @@ pub struct OverloadArgs {
     pub keep: Option<PathBuf>,
 }
 
+/// What `bench peers` is asked for.
+#[derive(Debug, Clone, clap::Args)]
+pub struct PeersArgs {
+    /// Partners, each with a channel each way. Two of them are nodes of their own. 伙伴数
+    #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u32).range(2..=2000))]
+    pub count: u32,
+    /// Seconds for which nobody says anything while the node is measured. 空闲计时秒数
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub idle: u32,
+    /// Seconds of lone messages, without the flood and with it. 计时秒数
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub duration: u32,
+    /// Messages of the flood that are out at once. 洪流同时在途
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=8192))]
+    pub flood: u32,
+    /// Bytes of a payload. 报文字节数
+    #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u32).range(256..=1_000_000))]
+    pub size: u32,
+    /// What the nodes sign with. 算法套件
+    #[arg(long, value_enum, default_value_t = BenchSuite::P256Sha256)]
+    pub suite: BenchSuite,
+    /// Keep the nodes' folders here; must be empty or absent.
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
 /// What `bench disk` is asked for.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DiskArgs {
@@ -157,6 +196,7 @@ pub async fn run(command: &BenchCommand, console: Console) -> Result<bool, Failu
         BenchCommand::File(args) => file::run(args, chinese).await?,
         BenchCommand::Recover(args) => recover::run(args, chinese).await?,
         BenchCommand::Overload(args) => overload::run(args, chinese).await?,
+        BenchCommand::Peers(args) => peers::run(args, chinese).await?,
         BenchCommand::Disk(args) => {
             let dir = args.dir.clone().unwrap_or_else(std::env::temp_dir);
             let (duration, size) = (args.duration, args.size as usize);

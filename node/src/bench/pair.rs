@@ -8,7 +8,6 @@ use crate::demo::narrate::{Moment, Narrator};
 use crate::demo::place::{XIANNING, YUEYANG};
 use crate::demo::rig::{READY, Rig};
 use crate::demo::{DemoError, day_of, interruption, met, treaty, window};
-use devpki::KeyKind;
 use gateway::clock::{Clock as _, SystemClock};
 use gateway::codes::Date;
 use gateway::time::UnixMillis;
@@ -22,10 +21,12 @@ pub(super) struct Pair {
     pub yueyang: Desk,
     /// The deciding side, 咸宁.
     pub xianning: Desk,
-    item: ItemPlan,
+    /// What every case is about.
+    pub item: ItemPlan,
     /// The day of every case.
     pub day: Date,
-    now: UnixMillis,
+    /// When the pair was started.
+    pub now: UnixMillis,
 }
 
 /// Starts a pair, measures with it, and ends both processes whatever came of it, Ctrl-C included.
@@ -35,11 +36,29 @@ pub(super) async fn with_pair<T>(
     chinese: bool,
     measure: impl AsyncFnOnce(&mut Pair, &Narrator) -> Result<T, DemoError>,
 ) -> Result<T, DemoError> {
+    with_prepared_pair(
+        keep,
+        suite,
+        chinese,
+        |_| Ok(()),
+        async |pair, (), narrator| measure(pair, narrator).await,
+    )
+    .await
+}
+
+/// The same, with something done to both folders before either node starts.
+pub(super) async fn with_prepared_pair<P, T>(
+    keep: Option<&Path>,
+    suite: BenchSuite,
+    chinese: bool,
+    prepare: impl FnOnce(&Rig) -> Result<P, DemoError>,
+    measure: impl AsyncFnOnce(&mut Pair, P, &Narrator) -> Result<T, DemoError>,
+) -> Result<T, DemoError> {
     // Machines read the standard output, whatever they asked for: what is said goes beside it.
     let narrator = Narrator::new(chinese, true);
-    let mut pair = Pair::start(keep, suite, &narrator).await?;
+    let (mut pair, prepared) = Pair::start(keep, suite, prepare, &narrator).await?;
     let outcome = tokio::select! {
-        outcome = measure(&mut pair, &narrator) => outcome,
+        outcome = measure(&mut pair, prepared, &narrator) => outcome,
         interrupted = interruption() => Err(interrupted),
     };
     pair.rig.stop().await?;
@@ -48,17 +67,15 @@ pub(super) async fn with_pair<T>(
 
 impl Pair {
     /// Starts both and lets them agree.
-    pub(super) async fn start(
+    pub(super) async fn start<P>(
         keep: Option<&Path>,
         suite: BenchSuite,
+        prepare: impl FnOnce(&Rig) -> Result<P, DemoError>,
         narrator: &Narrator,
-    ) -> Result<Self, DemoError> {
+    ) -> Result<(Self, P), DemoError> {
         let now = SystemClock.now();
-        let signing = match suite {
-            BenchSuite::P256Sha256 => KeyKind::P256,
-            BenchSuite::Ed25519Sha256 => KeyKind::Ed25519,
-        };
-        let mut rig = Rig::build(keep, i64::try_from(now.0).unwrap_or(i64::MAX), signing)?;
+        let mut rig = Rig::build(keep, i64::try_from(now.0).unwrap_or(i64::MAX), suite.key())?;
+        let prepared = prepare(&rig)?;
         for node in [&mut rig.xianning, &mut rig.yueyang] {
             node.start(READY).await?;
         }
@@ -74,7 +91,7 @@ impl Pair {
             format!("both nodes are ready: {} submits, {} receives", submits.en, decides.en),
         ));
         let item = items.into_iter().next().ok_or_else(|| DemoError::Broken("no items".into()))?;
-        Ok(Self { rig, yueyang, xianning, item, day: day_of(now)?, now })
+        Ok((Self { rig, yueyang, xianning, item, day: day_of(now)?, now }, prepared))
     }
 
     /// Both nodes' processes, 岳阳's first.

@@ -486,6 +486,7 @@ mod tests {
             "tongban bench file --bytes 52428800",
             "tongban bench recover --entries 200000",
             "tongban bench overload --factor 3",
+            "tongban bench peers --count 400 --idle 20 --duration 10",
             "tongban bench disk",
         ] {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {

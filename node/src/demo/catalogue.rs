@@ -108,8 +108,13 @@ fn result_type(item: &str) -> &'static str {
 
 /// The standard (一事一标准) of an item as 咸宁 publishes it, in effect since the first day of `year`.
 pub(crate) fn standard(plan: &ItemPlan, year: i64) -> Result<Vec<u8>, DemoError> {
+    standard_of(&XIANNING, plan, year)
+}
+
+/// The same as another competent place publishes it.
+pub(crate) fn standard_of(issuer: &Place, plan: &ItemPlan, year: i64) -> Result<Vec<u8>, DemoError> {
     let item = plan.item;
-    let mut standard = Standard::for_item(item.id, item.name, XIANNING.node(), first_day(year)?);
+    let mut standard = Standard::for_item(item.id, item.name, issuer.node(), first_day(year)?);
     standard.result_licence_type = Some(plan.result_type.to_owned());
     standard.promised_working_days = PROMISED_WORKING_DAYS;
     if plan.needs_business_licence() {
@@ -125,6 +130,18 @@ pub(crate) fn standard(plan: &ItemPlan, year: i64) -> Result<Vec<u8>, DemoError>
         Some(finding) => Err(DemoError::Broken(format!("standard of {}: {finding}", item.id))),
         None => Ok(standard.to_json()),
     }
+}
+
+/// An agreement between 岳阳 and another competent place about one item.
+pub(crate) fn agreement_with(
+    competent: &Place,
+    (item, standard): (&str, Digest),
+    year: i64,
+) -> Result<Vec<u8>, DemoError> {
+    let (yueyang, competent) = (YUEYANG.node(), competent.node());
+    let id = format!("kst-{yueyang}-{competent}");
+    let agreement = Agreement::between(&id, [yueyang, competent], first_day(year)?);
+    Ok(agreement.with_item(item, yueyang, competent, standard).to_json())
 }
 
 /// The agreement between the two nodes. `standards`: item code and digest of its standard.
@@ -227,9 +244,14 @@ pub(crate) fn applicant(item: &Item, number: u32) -> &'static Applicant {
 
 /// The number of a case that is handed in at 岳阳 and decided at 咸宁.
 pub(crate) fn case_number(day: Date, serial: u32) -> Result<String, DemoError> {
+    case_number_for(&XIANNING, day, serial)
+}
+
+/// The number of a case that is handed in at 岳阳 and decided elsewhere.
+pub(crate) fn case_number_for(competent: &Place, day: Date, serial: u32) -> Result<String, DemoError> {
     let division = |place: &Place| Division::parse(place.code);
     let number = division(&YUEYANG)
-        .and_then(|receiving| CaseNumber::mint(receiving, division(&XIANNING)?, day, serial))
+        .and_then(|receiving| CaseNumber::mint(receiving, division(competent)?, day, serial))
         .map_err(|error| DemoError::Broken(format!("case number {serial}: {error}")))?;
     Ok(number.to_string())
 }

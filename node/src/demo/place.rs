@@ -52,6 +52,16 @@ pub(crate) static XIANNING: Place = Place {
     authority_code: "11421200MBT006026U",
 };
 
+/// 属地 of the one who sends a lone message while another is flooded; the demo has no part for it.
+pub(crate) static WUHAN: Place = Place {
+    code: "420100",
+    zh: "武汉",
+    en: "Wuhan",
+    domain: "hubei.tongban",
+    authority: "武汉市行政审批局",
+    authority_code: "11420100MBT0060345",
+};
+
 /// `430600→421200`, as channels are written everywhere.
 pub(crate) fn channel(from: &Place, to: &Place) -> String {
     format!("{}→{}", from.code, to.code)

@@ -3,7 +3,7 @@
 
 use super::error::{DemoError, within};
 use super::place::{Place, XIANNING, YUEYANG};
-use devpki::KeyKind;
+use devpki::{KeyKind, NodePlan};
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
@@ -19,6 +19,8 @@ pub(crate) const READY: Duration = Duration::from_secs(10);
 const TAIL_LINES: usize = 12;
 /// The local socket in a node's folder.
 const SOCKET: &str = "tongban.sock";
+/// The folder of the certification authorities.
+const AUTHORITIES: &str = "authorities";
 
 /// Both nodes.
 #[derive(Debug)]
@@ -34,7 +36,7 @@ impl Rig {
     /// Issues certificates and writes both configurations, in `keep` or in a folder that goes away.
     pub(crate) fn build(keep: Option<&Path>, now_ms: i64, signing: KeyKind) -> Result<Self, DemoError> {
         let folder = Folder::make(keep)?;
-        let authorities = folder.path.join("authorities");
+        let authorities = folder.path.join(AUTHORITIES);
         let mut plan = devpki::Plan::two_provinces(now_ms);
         for node in plan.provinces.iter_mut().flat_map(|province| &mut province.nodes) {
             node.signing = signing;
@@ -44,14 +46,37 @@ impl Rig {
         let node = |place: &'static Place, port, partner, partner_port| {
             let home = folder.path.join(format!("{}-{}", place.code, place.en.to_lowercase()));
             give_keys(&authorities, &home, place)?;
-            let config = write_config(&home, place, port, partner, partner_port)?;
-            Ok::<_, DemoError>(Node { place, home, config, child: None })
+            // 岳阳 dials: one link serves both directions.
+            let config = write_config(&home, place, port, (partner, partner_port, *place == YUEYANG))?;
+            Ok::<_, DemoError>(Node { place, port, home, config, child: None })
         };
         Ok(Self {
             yueyang: node(&YUEYANG, yueyang_port, &XIANNING, xianning_port)?,
             xianning: node(&XIANNING, xianning_port, &YUEYANG, yueyang_port)?,
             folder,
         })
+    }
+
+    /// One more city of a province that is here already, whose node dials 岳阳's. 岳阳 has to be told
+    /// ([`Node::configure`]) before it starts.
+    pub(crate) fn join(
+        &self,
+        place: &'static Place,
+        now_ms: i64,
+        signing: KeyKind,
+    ) -> Result<Node, DemoError> {
+        let authorities = self.authorities();
+        devpki::join(&authorities, place.domain, &NodePlan { signing, ..NodePlan::new(place.code) }, now_ms)?;
+        let home = self.folder.path.join(format!("{}-{}", place.code, place.en.to_lowercase()));
+        give_keys(&authorities, &home, place)?;
+        let (port, _) = free_ports()?;
+        let config = write_config(&home, place, port, (&YUEYANG, self.yueyang.port, true))?;
+        Ok(Node { place, port, home, config, child: None })
+    }
+
+    /// The folder of the certification authorities, as `devpki` writes it.
+    pub(crate) fn authorities(&self) -> PathBuf {
+        self.folder.path.join(AUTHORITIES)
     }
 
     /// The folder that holds both nodes'.
@@ -81,6 +106,8 @@ impl Rig {
 pub(crate) struct Node {
     /// The city.
     pub place: &'static Place,
+    /// Where partners dial it, on loopback.
+    pub port: u16,
     home: PathBuf,
     config: PathBuf,
     child: Option<Child>,
@@ -109,6 +136,12 @@ impl Node {
 
     fn log(&self) -> PathBuf {
         self.home.join("node.log")
+    }
+
+    /// Adds lines to the end of the configuration, before the node starts.
+    pub(crate) fn configure(&self, lines: &str) -> Result<(), DemoError> {
+        let text = std::fs::read_to_string(&self.config).map_err(DemoError::file(&self.config))?;
+        std::fs::write(&self.config, text + lines).map_err(DemoError::file(&self.config))
     }
 
     /// Starts the process and waits for its ready line, at most so long; how long that took.
@@ -236,16 +269,15 @@ fn give_keys(authorities: &Path, home: &Path, place: &Place) -> Result<(), DemoE
     copy_folder(&authorities.join("trust"), &home.join("trust"))
 }
 
-/// Writes a node's configuration. 岳阳 dials: one link serves both directions.
+/// Writes a node's configuration with one partner: who, at which port, and whether it is dialled.
 fn write_config(
     home: &Path,
     place: &Place,
     port: u16,
-    partner: &Place,
-    partner_port: u16,
+    (partner, partner_port, dial): (&Place, u16, bool),
 ) -> Result<PathBuf, DemoError> {
     let Place { code, domain, .. } = place;
-    let (partner, dial) = (partner.code, *place == YUEYANG);
+    let partner = partner.code;
     let text = format!(
         r#"# {domain}, written by `tongban demo`
 node = "{code}"

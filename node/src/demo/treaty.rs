@@ -5,7 +5,9 @@ use super::catalogue::{self, ItemPlan};
 use super::desk::{Desk, PATIENCE};
 use super::error::{DemoError, within};
 use super::narrate::{Moment, Narrator};
+use gateway::document::document_digest;
 use gateway::id::{Digest, Kind};
+use proto::local::v1::DocumentView;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
@@ -64,6 +66,33 @@ pub(crate) async fn conclude(
         ),
     ));
     Ok(Treaty { standards: agreed, agreement: (here == there).then_some(here) })
+}
+
+/// 岳阳 and another competent place agree on one item, without many words.
+pub(crate) async fn conclude_one(
+    plan: &ItemPlan,
+    year: i64,
+    yueyang: &Desk,
+    competent: &Desk,
+) -> Result<(), DemoError> {
+    let standard = catalogue::standard_of(competent.place, plan, year)?;
+    let agreement =
+        catalogue::agreement_with(competent.place, (plan.item.id, document_digest(&standard)), year)?;
+    competent.publish("standard", "standard/1", &standard).await?;
+    competent.publish("agreement", "agreement/1", &agreement).await?;
+    yueyang.publish("agreement", &format!("agreement/{}", competent.place.code), &agreement).await?;
+    let digest = document_digest(&agreement).to_text();
+    for desk in [yueyang, competent] {
+        let in_effect = async {
+            let holds = |held: &DocumentView| held.digest == digest && held.effective;
+            while !desk.documents().await?.iter().any(holds) {
+                tokio::time::sleep(LOOK).await;
+            }
+            Ok(())
+        };
+        within(PATIENCE, "the agreement to take effect", in_effect).await?;
+    }
+    Ok(())
 }
 
 async fn publish_standards(

@@ -78,6 +78,7 @@ struct Reading {
     handshakes: Vec<([(&'static str, &'static str); 2], u64)>,
     channels: Vec<Channel>,
     links: Vec<(NodeId, bool)>,
+    looks: Vec<(NodeId, u64)>,
     lists: Vec<Lists>,
     certificates: Vec<(&'static str, String, i64)>,
     disk: Option<machine::Disk>,
@@ -226,6 +227,7 @@ impl Reading {
             handshakes: handshakes.collect(),
             channels,
             links: links.collect(),
+            looks: gateway.map_or_else(Vec::new, |gateway| gateway.links().looks_of_links()),
             lists: lists.collect(),
             certificates: own.chain(anchors).collect(),
             disk: machine::disk(&observed.data_dir),
@@ -352,6 +354,13 @@ impl Reading {
         page.gauge("tongban_link_up", "1 when a link to the peer stands", |family| {
             self.links.iter().try_for_each(|(peer, up)| family.put(&[("peer", peer.as_str())], flag(*up)))
         })?;
+        page.counter(
+            "tongban_link_looks",
+            "Times that the link to a peer looked for entries to send",
+            |family| {
+                self.looks.iter().try_for_each(|(peer, looks)| family.put(&[("peer", peer.as_str())], *looks))
+            },
+        )?;
         page.counter("tongban_links_opened", "Links that opened", |family| {
             family.put(&NONE, self.links_opened)
         })?;

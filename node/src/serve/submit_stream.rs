@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 
 use gateway::committer::Submission;
+use gateway::committer::bells::Topic;
 use gateway::gateway::{Gateway, Outcomes};
 use gateway::id::{LogPosition, NodeId};
 use gateway::limits::{BATCH_BYTES_MAX, SUBMIT_BATCH_MAX, SUBMIT_BATCHES_IN_FLIGHT_MAX};
@@ -131,7 +132,7 @@ async fn answer(
     mut waiting: mpsc::Receiver<Result<Pending, Status>>,
     answers: mpsc::Sender<Result<pb::SubmitAnswers, Status>>,
 ) {
-    let mut progress = gateway.progress();
+    let mut listener = gateway.listen([]);
     // Up to where the caller knows the receipts of each channel that it used.
     let mut marked: BTreeMap<NodeId, LogPosition> = BTreeMap::new();
     let mut open = true;
@@ -146,6 +147,7 @@ async fn answer(
                 }
                 Some(Ok(pending)) => {
                     for peer in &pending.peers {
+                        listener.hear(Topic::Peer(*peer));
                         marked.entry(*peer).or_default();
                     }
                     match outcomes(pending).await {
@@ -159,7 +161,7 @@ async fn answer(
                 // Receipts of what was handed in still come, until the caller has heard enough.
                 None => open = false,
             },
-            changed = progress.changed() => if changed.is_err() { return },
+            rung = listener.rung() => if rung.is_err() { return },
             () = answers.closed() => return,
         }
         told.marks = marks(&gateway, &mut marked);
