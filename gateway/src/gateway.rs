@@ -12,6 +12,7 @@ pub use refused::Named;
 use crate::archive::{Archive, ArchiveError};
 use crate::blobs::Blobs;
 use crate::clock::{Clock, Randomness};
+use crate::committer::lanes::Lanes;
 use crate::committer::ledger::{Documents, read_case};
 use crate::committer::{
     self, Command, CommitError, CommitterHandle, Core, LogSnapshot, Ports, ReplayProgress, Replayed,
@@ -46,7 +47,7 @@ use bytes::Bytes;
 use certs::TrustStore;
 use prost::Message as _;
 use proto::store::v1 as stored;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
@@ -296,7 +297,7 @@ impl Gateway {
         };
         let older_chains = settings.older_keys.iter().map(|key| key.chain.clone()).collect();
         // Own keys are journalled like the partners': what they signed is verified long after they go.
-        let mut known: VecDeque<Command> = settings
+        let mut known: Lanes = settings
             .older_keys
             .into_iter()
             .chain([own])

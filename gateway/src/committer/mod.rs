@@ -10,6 +10,7 @@
 
 mod blobs;
 pub mod command;
+pub mod lanes;
 pub mod ledger;
 pub mod rows;
 mod thread;
@@ -43,10 +44,11 @@ use crate::suite::Suite;
 use crate::time::UnixMillis;
 use crate::wire;
 use bytes::Bytes;
+use lanes::Lanes;
 use ledger::{Appending, Content, Documents, Draft, Ledger, head};
 use prost::Message as _;
 use rows::Place;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 use tokio::sync::watch;
@@ -267,7 +269,7 @@ impl Core {
     ///
     /// # Errors
     /// When the process must stop. Every command taken was answered.
-    pub fn commit(&mut self, waiting: &mut VecDeque<Command>) -> Result<(), CommitError> {
+    pub fn commit(&mut self, waiting: &mut Lanes) -> Result<(), CommitError> {
         let now = self.ports.clock.now();
         self.look_at_disk();
         let began = self.ports.measures.commit_begins();

@@ -1,19 +1,28 @@
-//! The committer's own thread and its bounded queue.
+//! The committer's own thread and its bounded queues: one for submissions, one for everything else, so
+//! that a flood of the former leaves the latter its room. [`Lanes`] says who goes first.
 
+use super::lanes::{Lane, Lanes};
 use super::{Command, CommitError, Core};
 use crate::limits::{COMMIT_COMMANDS_MAX, COMMITTER_QUEUE_MAX};
 use crate::refusal::{Refusal, RefusalCode};
-use std::collections::VecDeque;
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
 /// Sends commands to the committer.
 #[derive(Debug, Clone)]
 pub struct CommitterHandle {
-    queue: mpsc::Sender<Command>,
+    submissions: mpsc::Sender<Command>,
+    owed: mpsc::Sender<Command>,
 }
 
 impl CommitterHandle {
+    fn queue_of(&self, command: &Command) -> &mpsc::Sender<Command> {
+        match Lane::of(command) {
+            Lane::Submit => &self.submissions,
+            Lane::Finish | Lane::Receive | Lane::Last => &self.owed,
+        }
+    }
+
     /// Asks and waits for the durable answer. Does not wait for room in the queue.
     ///
     /// # Errors
@@ -34,7 +43,7 @@ impl CommitterHandle {
     /// [`RefusalCode::Overloaded`] when the queue is full, [`RefusalCode::StoreUnknown`] when the
     /// committer stopped.
     pub fn offer(&self, command: Command) -> Result<(), Refusal> {
-        self.queue.try_send(command).map_err(|error| match error {
+        self.queue_of(&command).try_send(command).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Refusal::from(RefusalCode::Overloaded),
             mpsc::error::TrySendError::Closed(_) => Refusal::from(RefusalCode::StoreUnknown),
         })
@@ -53,9 +62,10 @@ impl CommitterHandle {
         answer.await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))
     }
 
-    /// Commands that wait in the queue.
+    /// Commands that wait in the queues.
     pub fn waiting(&self) -> usize {
-        self.queue.max_capacity() - self.queue.capacity()
+        let of = |queue: &mpsc::Sender<Command>| queue.max_capacity() - queue.capacity();
+        of(&self.submissions) + of(&self.owed)
     }
 
     /// Queues a command whose answer the caller awaits elsewhere; waits for room.
@@ -63,7 +73,7 @@ impl CommitterHandle {
     /// # Errors
     /// [`RefusalCode::StoreUnknown`] when the committer stopped.
     pub async fn queue(&self, command: Command) -> Result<(), Refusal> {
-        self.queue.send(command).await.map_err(|_| RefusalCode::StoreUnknown.into())
+        self.queue_of(&command).send(command).await.map_err(|_| RefusalCode::StoreUnknown.into())
     }
 }
 
@@ -72,24 +82,59 @@ pub fn spawn(
     mut core: Core,
     stopped: oneshot::Sender<Result<(), CommitError>>,
 ) -> std::io::Result<(CommitterHandle, JoinHandle<()>)> {
-    let (queue, mut commands) = mpsc::channel(COMMITTER_QUEUE_MAX);
+    let (submissions, submitted) = mpsc::channel(COMMITTER_QUEUE_MAX);
+    let (owed, owing) = mpsc::channel(COMMITTER_QUEUE_MAX);
+    // Only waits: it has no clock, no sockets and no other thread.
+    let waiting = tokio::runtime::Builder::new_current_thread().build()?;
+    let mut queues = Queues { submitted, owing, waiting };
     let thread = std::thread::Builder::new().name("committer".into()).spawn(move || {
-        let mut waiting = VecDeque::with_capacity(COMMIT_COMMANDS_MAX);
+        let mut lanes = Lanes::default();
         let ended = loop {
-            if waiting.is_empty() && !core.has_backlog() {
-                let Some(command) = commands.blocking_recv() else { break core.flush() };
-                waiting.push_back(command);
+            if lanes.is_empty() && !core.has_backlog() {
+                let Some(command) = queues.next() else { break core.flush() };
+                lanes.push(command);
             }
             // Whatever arrived while the last commit was on its way to the disk is the next one.
-            while waiting.len() < COMMIT_COMMANDS_MAX {
-                let Ok(command) = commands.try_recv() else { break };
-                waiting.push_back(command);
-            }
-            if let Err(error) = core.commit(&mut waiting) {
+            queues.take_over(&mut lanes);
+            if let Err(error) = core.commit(&mut lanes) {
                 break Err(error);
             }
         };
         let _ = stopped.send(ended);
     })?;
-    Ok((CommitterHandle { queue }, thread))
+    Ok((CommitterHandle { submissions, owed }, thread))
+}
+
+/// The receiving ends.
+struct Queues {
+    submitted: mpsc::Receiver<Command>,
+    owing: mpsc::Receiver<Command>,
+    waiting: tokio::runtime::Runtime,
+}
+
+impl Queues {
+    /// Waits for a command; nothing when nobody is left who could ask.
+    fn next(&mut self) -> Option<Command> {
+        self.waiting.block_on(async {
+            tokio::select! {
+                biased;
+                Some(command) = self.owing.recv() => Some(command),
+                Some(command) = self.submitted.recv() => Some(command),
+                else => None,
+            }
+        })
+    }
+
+    /// Moves what waits into its lanes, as far as one commit may take of each queue: the rest is bounded
+    /// where it is.
+    fn take_over(&mut self, lanes: &mut Lanes) {
+        while lanes.owed() < COMMIT_COMMANDS_MAX {
+            let Ok(command) = self.owing.try_recv() else { break };
+            lanes.push(command);
+        }
+        while lanes.submissions() < COMMIT_COMMANDS_MAX {
+            let Ok(command) = self.submitted.try_recv() else { break };
+            lanes.push(command);
+        }
+    }
 }

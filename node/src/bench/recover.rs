@@ -12,8 +12,8 @@ use crate::demo::load::settled;
 use crate::demo::narrate::{Moment, Narrator, grouped};
 use std::time::Duration;
 
-/// Messages that are out at once while the entries are made.
-const CONCURRENCY: usize = 256;
+/// Messages that are out at once while the entries are made: millions take minutes.
+const CONCURRENCY: usize = 1024;
 /// Messages behind the clean stop, of which the last ones are on their way when the node is killed.
 const MORE: u64 = 1024;
 /// Time for a node of any size to be ready, or to stop.
@@ -93,7 +93,7 @@ async fn measure(args: &RecoverArgs, pair: &mut Pair, narrator: &Narrator) -> Re
         peak_rss_mib: rss.into_iter().reduce(f64::max),
         lost: Some(load.accepted.saturating_sub(gained.0.min(gained.1))),
         duplicated: Some(gained.0.max(gained.1).saturating_sub(load.accepted)),
-        shed: Some(load.shed),
+        refused: Some(load.refused),
         ..Figures::of_this_machine()
     })
 }
