@@ -26,7 +26,8 @@ pub const NOTE_BYTES_MAX: usize = 4 * 1024;
 /// Bytes of a DSSE envelope: a standard with its form and steps is some tens of KiB.
 pub const ENVELOPE_BYTES_MAX: usize = 512 * 1024;
 
-/// Commands that wait for the committer; more are refused with a hint to retry.
+/// Commands that wait for the committer in each of its two queues; submissions beyond it are refused with a
+/// hint to retry, links wait.
 pub const COMMITTER_QUEUE_MAX: usize = 4096;
 /// Microseconds that one commit judges while more waits, or four times what its write takes: long enough
 /// to be worth a sync and a signature, short enough that both nodes work at once.

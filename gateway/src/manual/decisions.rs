@@ -235,12 +235,25 @@
 //! has no gaps. A submitter has a person or a program behind it that can come back.
 //! *Choice.* Batches wait in the link's intake (`link/intake.rs`), which holds their credit: so the
 //! partner slows down, and receipts and questions on the same link go on. All links together hold a
-//! limited number of bytes; beyond it a link closes and its peer sends again. Submissions are refused
-//! with a stable code and the time to wait, in gRPC's own metadata. Taking stops before the disk is full
-//! ([`crate::overload::disk`]), because finishing writes as well, and sled must never meet a full disk.
+//! limited number of bytes; beyond it a link closes and its peer sends again. A partner that is connected
+//! and does not keep up sets the pace of who submits to it ([`crate::overload::pace`]); for one that is
+//! away the log on disk is the queue. Submissions are refused with a stable code and the time to wait, in
+//! gRPC's own metadata; a batch of a stream waits a little first, for a sender that is not read costs
+//! nothing. Taking stops before the disk is full ([`crate::overload::disk`]), because finishing writes as
+//! well, and sled must never meet a full disk.
 //! Names of submitters are their own word: the socket is one trust domain, quotas are no wall in it.
 //! *What would change our mind.* Submitters that do not trust each other: then one socket and one system
-//! user for each, which quotas tell apart already.
+//! user for each, which quotas tell apart already. Submitters who must be taken whatever the partner does:
+//! then the pace becomes a setting of the channel.
+//!
+//! # What finishes passes what begins
+//!
+//! *Context.* The committer took commands in the order of asking. A receipt gives a link its credit back;
+//! behind thousands of submissions it came seconds late, and the partner idled while its work piled up.
+//! *Choice.* Lanes ([`crate::committer::lanes`]): receipts, cursors, contact and an operator's word first;
+//! a partner's entries and own submissions take turns by their number. Two queues lead to the committer's
+//! thread, so that a flood of submissions leaves the other its room. The end of a node passes nothing.
+//! *What would change our mind.* Work that finishes and is not short: then it needs a share as well.
 //!
 //! # The core counts with its own atomics
 //!
