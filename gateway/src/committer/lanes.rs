@@ -1,5 +1,5 @@
 //! Who goes first when more waits than one commit takes. What finishes something (receipts, cursors,
-//! contact, an operator's word) passes what begins something: a receipt gives a link its credit back, so
+//! an operator's word) passes what begins something: a receipt gives a link its credit back, so
 //! behind ten thousand submissions it would hold up the delivery of all of them. A partner's entries and
 //! own submissions take turns by their number, so that neither side's flood starves the other. Within
 //! each lane the order is the order of asking.
@@ -19,7 +19,7 @@ pub enum Lane {
     Finish,
     /// A partner's entries.
     Receive,
-    /// Something new of this node.
+    /// Something new of this node; and contact, which divides what is staged from what is not.
     Submit,
     /// The last word: after everything else.
     Last,
@@ -30,7 +30,6 @@ impl Lane {
     pub fn of(command: &Command) -> Self {
         match command {
             Command::Receipt { .. }
-            | Command::Contact { .. }
             | Command::Acknowledge { .. }
             | Command::SigningKey { .. }
             | Command::BlobStored { .. }
@@ -39,7 +38,10 @@ impl Lane {
             | Command::Resume { .. }
             | Command::Look { .. } => Self::Finish,
             Command::Receive { .. } | Command::Restore { .. } => Self::Receive,
-            Command::Submit { .. } | Command::SubmitMany { .. } | Command::PutLicence { .. } => Self::Submit,
+            Command::Submit { .. }
+            | Command::SubmitMany { .. }
+            | Command::Contact { .. }
+            | Command::PutLicence { .. } => Self::Submit,
             Command::Settle { .. } => Self::Last,
         }
     }

@@ -250,7 +250,7 @@
 //!
 //! *Context.* The committer took commands in the order of asking. A receipt gives a link its credit back;
 //! behind thousands of submissions it came seconds late, and the partner idled while its work piled up.
-//! *Choice.* Lanes ([`crate::committer::lanes`]): receipts, cursors, contact and an operator's word first;
+//! *Choice.* Lanes ([`crate::committer::lanes`]): receipts, cursors and an operator's word first;
 //! a partner's entries and own submissions take turns by their number. Two queues lead to the committer's
 //! thread, so that a flood of submissions leaves the other its room. The end of a node passes nothing.
 //! *What would change our mind.* Work that finishes and is not short: then it needs a share as well.
