@@ -4,10 +4,12 @@
 mod blobs;
 mod letters;
 mod refused;
+mod room;
 
 pub use blobs::{BlobState, BlobStored, BlobUse, NamedFile};
 pub use letters::{Letter, LetterContent, LetterPage, LetterPlan, LetterQuery};
 pub use refused::Named;
+pub use room::Room;
 
 use crate::archive::{Archive, ArchiveError};
 use crate::blobs::Blobs;
@@ -24,7 +26,7 @@ use crate::id::{CaseId, ChannelId, Digest, Kind, LogId, LogPosition, MessageId, 
 use crate::keybook::{KeyBook, SigningKey};
 use crate::limits::{
     BATCH_BYTES_MAX, BODY_BYTES_MAX, DISK_LOOK_LOW_MILLIS, DISK_LOOK_MILLIS, INBOX_PAGE_BYTES_MAX,
-    INBOX_PAGE_ENTRIES_MAX, RETRY_QUEUE_MILLIS, SUBMITTING_BYTES_MAX,
+    INBOX_PAGE_ENTRIES_MAX,
 };
 use crate::link::{Links, LinksParts};
 use crate::measure::Measures;
@@ -52,7 +54,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 /// What a node is opened with.
 pub struct Settings {
@@ -151,8 +153,7 @@ struct Inner {
     links: Arc<Links>,
     blobs: Arc<Blobs>,
     bounds: Bounds,
-    /// Payload bytes that may still be submitted before something was answered.
-    submitting: Arc<Semaphore>,
+    doors: room::Doors,
 }
 
 /// The fates of several submissions that the committer was given. Their bytes count as waiting until this
@@ -161,7 +162,7 @@ pub struct Outcomes {
     gateway: Gateway,
     names: refused::Names,
     answer: oneshot::Receiver<Result<Vec<Result<Submitted, Refusal>>, Refusal>>,
-    _held: OwnedSemaphorePermit,
+    _room: Room,
 }
 
 impl Outcomes {
@@ -348,7 +349,7 @@ impl Gateway {
             links,
             blobs,
             bounds: settings.bounds,
-            submitting: Arc::new(Semaphore::new(SUBMITTING_BYTES_MAX)),
+            doors: room::Doors::new(),
         };
         Ok((Self(Arc::new(inner)), report, stopped))
     }
@@ -395,10 +396,12 @@ impl Gateway {
         if bytes > BODY_BYTES_MAX {
             return Err(Refusal::new(RefusalCode::TooLarge, format!("bytes={bytes}")));
         }
-        let _held = self.0.submitting.try_acquire_many(bytes as u32).map_err(|_| {
-            Refusal::retry_after(RefusalCode::Overloaded, RETRY_QUEUE_MILLIS, "submissions wait")
-        })?;
-        self.0.committer.ask(|reply| Command::Submit { submission, reply }).await
+        let to = submission.to;
+        self.keeps_pace(to, 1, Duration::ZERO).await?;
+        let _room = self.room(1, bytes, Duration::ZERO).await?;
+        let taken = self.0.committer.ask(|reply| Command::Submit { submission, reply }).await;
+        self.tell_taken(to, u64::from(taken.is_ok()));
+        taken
     }
 
     /// Commands that wait for the committer.
@@ -423,32 +426,30 @@ impl Gateway {
         Ok(raw.and_then(|raw| Header::parse(&raw.header).ok()).map(|header| header.created))
     }
 
-    /// Takes several messages in their order; the receiver answers when all that were taken are durable.
-    /// A refusal is counted and logged, of one or of all.
+    /// Takes several messages in their order, for which there is room; the receiver answers when all that
+    /// were taken are durable. A refusal is counted and logged, of one or of all. Whether their partners
+    /// keep up ([`Gateway::keeps_pace`]) is the caller's to ask.
     ///
     /// # Errors
     /// When the committer does not take them at all; nothing was kept then.
-    pub fn submit_many(&self, submissions: Vec<Submission>) -> Result<Outcomes, Refusal> {
+    pub fn submit_many(&self, submissions: Vec<Submission>, room: Room) -> Result<Outcomes, Refusal> {
         let count = submissions.len();
-        let offered = self.offer_many(submissions);
+        let offered = self.offer_many(submissions, room);
         if let Err(refusal) = &offered {
             self.tell_batch_refused(count, refusal);
         }
         offered
     }
 
-    fn offer_many(&self, submissions: Vec<Submission>) -> Result<Outcomes, Refusal> {
+    fn offer_many(&self, submissions: Vec<Submission>, room: Room) -> Result<Outcomes, Refusal> {
         let bytes: usize = submissions.iter().map(|submission| submission.payload.len()).sum();
         if bytes > BATCH_BYTES_MAX {
             return Err(Refusal::new(RefusalCode::TooLarge, format!("bytes={bytes}")));
         }
-        let held = Arc::clone(&self.0.submitting).try_acquire_many_owned(bytes as u32).map_err(|_| {
-            Refusal::retry_after(RefusalCode::Overloaded, RETRY_QUEUE_MILLIS, "submissions wait")
-        })?;
         let names = refused::Names::of(&submissions);
         let (reply, answer) = oneshot::channel();
         self.0.committer.offer(Command::SubmitMany { submissions, reply })?;
-        Ok(Outcomes { gateway: self.clone(), names, answer, _held: held })
+        Ok(Outcomes { gateway: self.clone(), names, answer, _room: room })
     }
 
     /// Somebody who waits for changes of the state, and is woken by no others.

@@ -26,7 +26,8 @@ pub const NOTE_BYTES_MAX: usize = 4 * 1024;
 /// Bytes of a DSSE envelope: a standard with its form and steps is some tens of KiB.
 pub const ENVELOPE_BYTES_MAX: usize = 512 * 1024;
 
-/// Commands that wait for the committer; more are refused with a hint to retry.
+/// Commands that wait for the committer in each of its two queues; submissions beyond it are refused with a
+/// hint to retry, links wait.
 pub const COMMITTER_QUEUE_MAX: usize = 4096;
 /// Microseconds that one commit judges while more waits, or until the one before is on the disk when one
 /// channel is at work alone: long enough to be worth a sync and a signature, short enough that both nodes
@@ -56,6 +57,15 @@ pub const STAGED_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const STAGED_TOTAL_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Payload bytes of submissions that wait for their commit. Beyond it they are refused with a hint.
 pub const SUBMITTING_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Submissions that wait for their commit: some commits, and a fraction of a second. More would only wait
+/// longer.
+pub const SUBMITTING_ENTRIES_MAX: usize = 4096;
+/// Entries that wait for the receipt of a partner that takes them, beyond which submissions keep its pace:
+/// twice what its credit lets through at once, so that it never waits for them.
+pub const ONWARD_ENTRIES_MAX: u64 = 2 * (BATCHES_IN_FLIGHT_MAX * DELIVER_ENTRIES_MAX) as u64;
+/// Milliseconds that a batch of a stream waits for room before it is refused: its sender writes no more
+/// meanwhile, which costs nothing, while to refuse and to be asked again costs both sides.
+pub const SUBMIT_PATIENCE_MILLIS: u64 = 50;
 
 /// Free bytes on the disk below which nothing new is taken, unless configured: a new segment, what is on
 /// its way, and days of receipts and cursors.
@@ -83,6 +93,9 @@ pub const INTAKE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Milliseconds after which to try again when a queue is full: some commits later.
 pub const RETRY_QUEUE_MILLIS: u64 = 200;
+/// Milliseconds of the longest time that somebody refused in a flood is told to wait: beyond it nobody
+/// knows how fast the node will be.
+pub const RETRY_LINE_MILLIS_MAX: u64 = 30_000;
 /// Milliseconds after which to try again when the disk is low or a partner has long been away.
 pub const RETRY_SPACE_MILLIS: u64 = 5_000;
 
@@ -237,6 +250,8 @@ const _: () = assert!(LETTERS_PAGE_MAX <= LETTERS_SCAN_MAX, "a page of letters c
 const _: () = assert!(STAGED_BYTES_MAX <= STAGED_TOTAL_BYTES_MAX, "one channel fits all");
 const _: () = assert!(DISK_LOW_BYTES >= DISK_LOW_BYTES_MIN, "the default may be configured");
 const _: () = assert!(BATCHES_IN_FLIGHT_MAX * BATCH_BYTES_MAX <= INTAKE_BYTES_MAX, "one link's credit fits");
+const _: () = assert!(SUBMITTING_ENTRIES_MAX >= SUBMIT_BATCH_MAX, "the longest batch finds room");
+const _: () = assert!(SUBMITTING_ENTRIES_MAX <= COMMITTER_QUEUE_MAX, "what was let in finds the queue open");
 const _: () = assert!(SUBMITTING_BYTES_MAX >= 2 * BODY_BYTES_MAX, "the largest submission fits");
 const _: () = assert!(
     REDIAL_MILLIS_MIN << CIRCUIT_FAILURES_MAX <= REDIAL_MILLIS_MAX,

@@ -354,6 +354,9 @@ refusals! {
     Overloaded = "node.overloaded", Ours, ResourceExhausted,
         "节点繁忙，未收下此请求；请稍候重试。",
         "The node is busy and did not take the request; try again shortly.";
+    Backlog = "node.backlog", Unknown, ResourceExhausted,
+        "发往对方的报文等待回执者已达上限，未收下此请求；请按提示的时间以原编号重试，持续如此请查对方与线路。",
+        "The messages to the partner that wait for its receipt are at their limit and the request was not taken; try again after the time named, under the same id, and look at the partner and the line if it lasts.";
     Quota = "node.quota", Operator, ResourceExhausted,
         "提交方超出配额，未收下此请求；请按提示的时间稍后以原编号重试，或请运维调整 limits。",
         "The submitter is over its quota and the request was not taken; try again after the time named, under the same id, or have the operator change the limits.";
@@ -429,7 +432,7 @@ impl Refusal {
     /// Milliseconds after which the same request may be tried again; nothing when waiting does not help.
     pub fn retry_after_millis(&self) -> Option<u64> {
         let usual = match self.code {
-            RefusalCode::Overloaded | RefusalCode::Quota => RETRY_QUEUE_MILLIS,
+            RefusalCode::Overloaded | RefusalCode::Quota | RefusalCode::Backlog => RETRY_QUEUE_MILLIS,
             RefusalCode::StoreFull | RefusalCode::StagingFull => RETRY_SPACE_MILLIS,
             _ => return None,
         };

@@ -54,6 +54,7 @@ pub async fn run(gateway: Gateway) {
                     RefusalCode::StoreUnknown => return,
                     // Busy, full or stopped: the question does not go away.
                     RefusalCode::Overloaded
+                    | RefusalCode::Backlog
                     | RefusalCode::StagingFull
                     | RefusalCode::StoreFull
                     | RefusalCode::ChannelStopped => {

@@ -3,6 +3,8 @@
 
 use prost::Message as _;
 use proto::local::v1 as pb;
+use proto::local::v1::submit_outcome::Outcome;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tests::city::tongban;
 use tests::desk::{code, retry_after_ms};
@@ -203,4 +205,121 @@ async fn what_waits_for_contact_is_bounded_in_bytes_and_drains_at_contact() {
     let reply = window.submit(large(50)).await.expect("there is room again");
     assert!(window.receipt(XIANNING, &reply.message_id).await.receipted);
     rig.balanced().await;
+}
+
+/// Submits a batch on a stream until all of it is taken, obeying every hint; what each came to, and how
+/// often it was refused with which code.
+async fn take_all(
+    stream: &mut tests::desk::SubmitStream,
+    mut left: Vec<pb::SubmitRequest>,
+) -> (Vec<pb::SubmitReply>, Vec<String>) {
+    let (mut replies, mut codes) = (Vec::new(), Vec::new());
+    while !left.is_empty() {
+        stream.send(left.clone()).await;
+        let outcomes = stream.outcomes().await.expect("a refusal with a hint does not end a stream");
+        let (mut again, mut wait) = (Vec::new(), 0);
+        for (outcome, request) in outcomes.into_iter().zip(left) {
+            match outcome {
+                Outcome::Taken(taken) => replies.push(taken),
+                Outcome::Refused(refused) => {
+                    assert!((1..=30_000).contains(&refused.retry_after_ms), "{refused:?}");
+                    assert!(!refused.message_zh.is_empty() && !refused.message_en.is_empty());
+                    wait = wait.max(refused.retry_after_ms);
+                    codes.push(refused.code);
+                    again.push(request);
+                }
+            }
+        }
+        left = again;
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+    }
+    (replies, codes)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_refused_by_a_quota_and_comes_back_as_told_is_taken_once() {
+    let mut rig = Rig::new();
+    rig.yueyang.configure("[limits]\nsubmitter_entries_per_second = 50");
+    rig.yueyang.start().await;
+    rig.xianning.start().await;
+    rig.meet().await;
+    tests::documents::conclude(&rig).await;
+    let mut window = rig.yueyang.desk().await;
+    let mut stream = window.stream().await;
+    let (mut replies, mut codes) = (Vec::new(), Vec::new());
+    for first in (0..200).step_by(40) {
+        let batch = (first..first + 40).map(forwarding).collect();
+        let (taken, refused) = take_all(&mut stream, batch).await;
+        replies.extend(taken);
+        codes.extend(refused);
+    }
+    assert!(!codes.is_empty() && codes.iter().all(|code| code == "node.quota"), "{codes:?}");
+    assert!(replies.iter().all(|reply| !reply.duplicate), "a refusal keeps nothing");
+    let ids: BTreeSet<_> = replies.iter().map(|reply| reply.message_id.clone()).collect();
+    assert_eq!(ids.len(), 200);
+    for reply in &replies {
+        assert!(window.receipt(XIANNING, &reply.message_id).await.receipted);
+    }
+    assert_eq!(rig.xianning.desk().await.cases().await.len(), 200, "each once");
+    rig.balanced().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partner_that_falls_behind_sets_the_pace_and_what_was_refused_arrives_once() {
+    let mut rig = Rig::new();
+    // A batch passes once, and then the partner takes next to nothing: the log to it fills up.
+    rig.xianning.configure("[limits]\npeer_entries_per_second = 10");
+    let observed = rig.yueyang.observe();
+    rig.yueyang.start().await;
+    rig.xianning.start().await;
+    rig.meet().await;
+    tests::documents::conclude(&rig).await;
+    let mut window = rig.yueyang.desk().await;
+    let mut stream = window.stream().await;
+    let most = gateway::limits::ONWARD_ENTRIES_MAX as u32;
+    let (mut serial, mut taken) = (0, 0);
+    let refused = loop {
+        stream.send((serial..serial + 512).map(forwarding).collect()).await;
+        serial += 512;
+        let outcomes = stream.outcomes().await.expect("a partner's pace does not end a stream");
+        match outcomes.first() {
+            Some(Outcome::Refused(refused)) => {
+                let all = |outcome: &Outcome| matches!(outcome, Outcome::Refused(_));
+                assert!(outcomes.iter().all(all), "all of a batch or none");
+                break refused.clone();
+            }
+            _ => taken += outcomes.len() as u32,
+        }
+        assert!(taken < 2 * most + 10_000, "the log to a partner grows without end");
+    };
+    assert!(taken >= most, "{taken} were taken before {refused:?}");
+    assert_eq!(refused.code, "node.backlog");
+    assert!((1..=30_000).contains(&refused.retry_after_ms), "{refused:?}");
+    // The same by a single call, as gRPC knows it.
+    let status = window.submit(forwarding(serial)).await.expect_err("no room for one more either");
+    assert_eq!((status.code(), code(&status).as_str()), (tonic::Code::ResourceExhausted, "node.backlog"));
+    assert!(retry_after_ms(&status).is_some_and(|wait| wait > 0), "{status:?}");
+    let counted = Metrics::scrape(observed).await;
+    assert_eq!(counted.value("tongban_submissions_refused_total{code=\"node.backlog\"}"), 513.0);
+
+    // The partner takes again what it is sent. While it is away nobody is refused, and when it is back
+    // what was refused is taken under its own key, once.
+    rig.xianning.kill();
+    eventually("the link to be gone", async || !window.channel(YUEYANG, XIANNING).await.connected).await;
+    let reply = window.submit(forwarding(serial)).await.expect("the log is the queue for who is away");
+    assert!(reply.sequenced && !reply.duplicate);
+    let config = std::fs::read_to_string(rig.xianning.config()).expect("a configuration");
+    let config = config.replace("peer_entries_per_second = 10\n", "peer_entries_per_second = 100000\n");
+    std::fs::write(rig.xianning.config(), config).expect("a configuration is written");
+    rig.xianning.start().await;
+    rig.meet().await;
+    let again = (serial - 512..serial).map(forwarding).collect();
+    let (replies, _) = take_all(&mut stream, again).await;
+    assert!(replies.iter().all(|reply| !reply.duplicate), "a refusal keeps nothing");
+    let last = replies.last().expect("replies").message_id.clone();
+    assert!(window.receipt(XIANNING, &last).await.receipted);
+    rig.balanced().await;
+    assert_eq!(rig.xianning.desk().await.channel(YUEYANG, XIANNING).await.refused, 0);
+    let size = rig.xianning.desk().await.channel(YUEYANG, XIANNING).await.size;
+    assert!(size >= u64::from(taken + 513), "{size}");
 }

@@ -6,6 +6,7 @@ use super::Gateway;
 use crate::committer::{Submission, Submitted};
 use crate::id::{Kind, MessageId, NodeId};
 use crate::refusal::Refusal;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Which submission, as far as it could be read.
@@ -92,7 +93,7 @@ impl Gateway {
         }
     }
 
-    /// Tells of those of a batch that were refused.
+    /// Tells of those of a batch that were refused, and counts the others.
     pub(super) fn tell_decided(
         &self,
         names: &Names,
@@ -100,11 +101,16 @@ impl Gateway {
     ) {
         match decided {
             Ok(outcomes) => {
+                let mut taken: BTreeMap<NodeId, u64> = BTreeMap::new();
                 for (place, outcome) in outcomes.iter().enumerate() {
-                    if let Err(refusal) = outcome {
-                        self.tell_refused(names.named(place), refusal);
+                    let named = names.named(place);
+                    match (outcome, named.to) {
+                        (Err(refusal), _) => self.tell_refused(named, refusal),
+                        (Ok(_), Some(to)) => *taken.entry(to).or_default() += 1,
+                        (Ok(_), None) => {}
                     }
                 }
+                taken.into_iter().for_each(|(to, count)| self.tell_taken(to, count));
             }
             Err(refusal) => self.tell_batch_refused(names.submissions.len(), refusal),
         }

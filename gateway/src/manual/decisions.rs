@@ -66,13 +66,25 @@
 //!
 //! *Context.* With everything that waits in one commit, sender and receiver took turns: one judged while
 //! the other had nothing to do.
-//! *Choice.* A commit stops taking commands after [`crate::limits::COMMIT_JUDGING_MICROS`], or four times
-//! what its last write took: slow disks make larger commits by themselves. Links send at most
+//! *Choice.* A commit stops taking commands after [`crate::limits::COMMIT_JUDGING_MICROS`]. While the one
+//! before is still being synced it goes on, unless another channel waits: slow disks make larger commits by
+//! themselves. Links send at most
 //! [`crate::limits::DELIVER_ENTRIES_MAX`] entries at once, so that a lone message of another channel waits
 //! for one share. The time is the machine's, so the grouping of entries into commits is not deterministic;
 //! nothing that is signed depends on it.
-//! *What would change our mind.* A committer that judges while its last frame is being synced: then the
-//! share can be smaller still.
+//! *What would change our mind.* Cores that are not busy: shares of 0.3 ms and 0.7 ms were slower on two,
+//! because each costs a signature and a frame; with more cores they may be worth it.
+//!
+//! # The next commit is judged while the last one is synced
+//!
+//! *Context.* The committer stood still for every sync, a fifth of its time.
+//! *Choice.* A frame is written by the committer and synced by a thread of its own
+//! (`committer::landing`), which then tells the index, the readers and whoever asked. Until then nobody
+//! sees the commit, and the next one is judged as of it: the ledger looks into the rows on their way before
+//! it asks the index. One frame is on its way at most, so the journal's last frame is the only one that may
+//! be torn. A commit behind which nothing waits is synced by the committer itself, which saves a lone
+//! message two changes of threads.
+//! *What would change our mind.* Disks on which two syncs at once are faster than one after the other.
 //!
 //! # An allocator of our own choice
 //!
@@ -235,12 +247,26 @@
 //! has no gaps. A submitter has a person or a program behind it that can come back.
 //! *Choice.* Batches wait in the link's intake (`link/intake.rs`), which holds their credit: so the
 //! partner slows down, and receipts and questions on the same link go on. All links together hold a
-//! limited number of bytes; beyond it a link closes and its peer sends again. Submissions are refused
-//! with a stable code and the time to wait, in gRPC's own metadata. Taking stops before the disk is full
-//! ([`crate::overload::disk`]), because finishing writes as well, and sled must never meet a full disk.
+//! limited number of bytes; beyond it a link closes and its peer sends again. A partner that is connected
+//! and does not keep up sets the pace of who submits to it ([`crate::overload::pace`]); for one that is
+//! away the log on disk is the queue. Submissions are refused with a stable code and the time to wait, in
+//! gRPC's own metadata; a batch of a stream waits a little first, for a sender that is not read costs
+//! nothing. Taking stops before the disk is full ([`crate::overload::disk`]), because finishing writes as
+//! well, and sled must never meet a full disk.
 //! Names of submitters are their own word: the socket is one trust domain, quotas are no wall in it.
 //! *What would change our mind.* Submitters that do not trust each other: then one socket and one system
-//! user for each, which quotas tell apart already.
+//! user for each, which quotas tell apart already. Submitters who must be taken whatever the partner does:
+//! then the pace becomes a setting of the channel.
+//!
+//! # What finishes passes what begins
+//!
+//! *Context.* The committer took commands in the order of asking. A receipt gives a link its credit back;
+//! behind thousands of submissions it came seconds late, and the partner idled while its work piled up.
+//! *Choice.* Receipts go first, in commits that need no disk; a partner's entries, own submissions and
+//! whatever concerns no channel take turns by their number ([`crate::channel::turns`]). Two queues lead to
+//! the committer's thread, so that a flood of submissions leaves the other its room. The end of a node
+//! passes nothing.
+//! *What would change our mind.* Work that finishes and is not short: then it needs a share as well.
 //!
 //! # The core counts with its own atomics
 //!

@@ -17,10 +17,11 @@
 //!   │◀──── 12 receipt ────┤ (next frame) ───▶│              │            │                 │
 //! ```
 //!
-//! 1. **Submit.** [`Gateway::submit`](crate::gateway::Gateway::submit) puts a
-//!    [`Command::Submit`](crate::committer::Command::Submit) into the bounded queue; a full queue
-//!    answers `node.overloaded` at once. [`Gateway::submit_many`](crate::gateway::Gateway::submit_many)
-//!    does the same for a batch, each of which has its own fate. *A crash here leaves nothing, and the
+//! 1. **Submit.** [`Gateway::submit`](crate::gateway::Gateway::submit) asks for room, in memory and in the
+//!    log to R, and puts a [`Command::Submit`](crate::committer::Command::Submit) into the bounded queue;
+//!    without room the answer is `node.overloaded` or `node.backlog` at once.
+//!    [`Gateway::submit_many`](crate::gateway::Gateway::submit_many) does the same for a batch, each of
+//!    which has its own fate. *A crash here leaves nothing, and the
 //!    caller has no answer: it submits again under the same key.*
 //! 2. **Judge and append.** The same id with the same content is the original answer again; other
 //!    content is `entry.duplicate_different`. The agreement and the standard are pinned where the

@@ -2,7 +2,9 @@
 //! keep to them. Pure; the committer, the links and the local interface do what is decided here.
 
 pub mod disk;
+pub mod pace;
 pub mod quota;
+pub mod turns;
 
 use crate::limits;
 use quota::Rate;

@@ -79,6 +79,16 @@ impl Bucket {
         }
     }
 
+    /// Takes a charge back that came to nothing.
+    pub fn give_back(&mut self, entries: u64, bytes: u64) {
+        let back = |level: &mut Level, count: u64| {
+            let most = i128::from(level.per_s) * 1000;
+            level.thousandths = most.min(level.thousandths + i128::from(count) * 1000);
+        };
+        back(&mut self.entries, entries);
+        back(&mut self.bytes, bytes);
+    }
+
     fn is_full(mut self, now: UnixMillis) -> bool {
         let passed = now.millis_since(self.at);
         self.entries.add(passed);
@@ -121,6 +131,13 @@ impl<K: Eq + Hash> Quotas<K> {
             self.others.get_or_insert(new).take(now, entries, bytes)
         }
     }
+
+    /// Takes a charge of `key` back that came to nothing. A bucket that was forgotten meanwhile was full.
+    pub fn give_back(&mut self, key: &K, entries: u64, bytes: u64) {
+        if let Some(bucket) = self.buckets.get_mut(key).or(self.others.as_mut()) {
+            bucket.give_back(entries, bytes);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -158,6 +175,19 @@ mod tests {
         let wait = bucket.take(START, 1, 1).expect_err("in debt");
         assert!(bucket.take(at(wait - 1), 1, 1).is_err());
         assert_eq!(bucket.take(at(wait), 1, 1), Ok(()));
+    }
+
+    #[test]
+    fn what_came_to_nothing_is_given_back_and_no_more() {
+        let mut quotas = Quotas::new(RATE, 1);
+        quotas.take("a", START, 11, 1).expect("full");
+        assert!(quotas.take("a", START, 1, 1).is_err());
+        quotas.give_back(&"a", 11, 1);
+        quotas.take("a", START, 10, 1).expect("as if nothing had been");
+        assert!(quotas.take("a", START, 1, 1).is_err());
+        quotas.give_back(&"a", 1_000_000, 1_000_000);
+        quotas.take("a", START, 11, 1).expect("full, and not fuller");
+        assert!(quotas.take("a", START, 1, 1).is_err());
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //! log until its last record is written). Transactions over several trees promise the same and cost a
 //! validation pass for each.
 //!
-//! What that promise covers is the death of the process: the operating system still has every write.
+//! What that promise covers is the death of the process: the operating system still has every batch
+//! before the last [`Index::flush`], and of those behind it as many as filled sled's buffers, in order.
 //! It does not cover a power cut. sled's `flush` calls `sync_file_range` and never `fsync` on Linux
 //! (spacejam/sled#1452), and a file with a hole in it does not always fail to open (#1527, #1533): we
 //! cut and zeroed parts of such files, and some opened without complaint, with keys missing from below

@@ -281,7 +281,7 @@ impl Site {
             chain: self.signer.chain().to_vec(),
         };
         let own = Command::SigningKey { node: self.me, key: own, reply: oneshot::channel().0 };
-        core.commit(&mut [own].into())?;
+        core.commit(&mut [own].into_iter().collect())?;
         let (archive, documents, keys) = (core.archive(), core.documents(), core.keys());
         let (snapshot, bells) = (core.snapshot(), core.bells());
         let (stop, stopped) = oneshot::channel();

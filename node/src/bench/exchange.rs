@@ -43,13 +43,13 @@ pub(super) async fn run(args: &ExchangeArgs, chinese: bool) -> Result<Figures, D
 }
 
 /// What both nodes' processes and disks have used so far.
-struct Used {
-    cpu: f64,
+pub(super) struct Used {
+    pub cpu: f64,
     bytes: f64,
     journal: f64,
 }
 
-fn used(pair: &Pair, disks: bool) -> Result<Used, DemoError> {
+pub(super) fn used(pair: &Pair, disks: bool) -> Result<Used, DemoError> {
     let mut used = Used { cpu: 0.0, bytes: 0.0, journal: 0.0 };
     for node in [&pair.rig.yueyang, &pair.rig.xianning] {
         let process = node.process().ok_or_else(|| DemoError::Broken("a node does not run".into()))?;
@@ -127,14 +127,42 @@ async fn measure(args: &ExchangeArgs, pair: &Pair, narrator: &Narrator) -> Resul
         peak_rss_mib: rss.into_iter().reduce(f64::max),
         lost: Some(load.accepted.saturating_sub(gained.0.min(gained.1))),
         duplicated: Some(gained.0.max(gained.1).saturating_sub(load.accepted)),
-        shed: Some(load.shed),
+        refused: Some(load.refused),
         ..Figures::of_this_machine()
     })
 }
 
 /// Entries of the channel 岳阳→咸宁, at the sender and at the receiver.
-async fn sizes(yueyang: &Desk, xianning: &Desk) -> Result<(u64, u64), DemoError> {
+pub(super) async fn sizes(yueyang: &Desk, xianning: &Desk) -> Result<(u64, u64), DemoError> {
     Ok((yueyang.channels().await?[0].size, xianning.channels().await?[1].size))
+}
+
+/// Messages that fall due by the clock, whatever becomes of those before them; or, without a rate, as
+/// receipts make room.
+pub(super) struct Offering {
+    began: Instant,
+    /// Messages in a second.
+    rate: Option<f64>,
+    /// Messages that are due.
+    fallen_due: u64,
+    /// Those of them that were written to the stream.
+    written: u64,
+}
+
+impl Offering {
+    /// From that moment on.
+    pub(super) fn begin(began: Instant, rate: Option<f64>) -> Self {
+        Self { began, rate, fallen_due: 0, written: 0 }
+    }
+
+    /// Messages that fell due so far.
+    pub(super) fn due(&self) -> u64 {
+        self.fallen_due
+    }
+}
+
+fn gone<T>(_: mpsc::error::SendError<T>) -> DemoError {
+    DemoError::Broken("the node closed the stream".into())
 }
 
 /// The client: one stream, and what is out on it.
@@ -158,7 +186,7 @@ pub(super) struct Load {
     /// Messages that the node took.
     pub accepted: u64,
     /// Messages that the node refused with a hint to try again.
-    pub shed: u64,
+    pub refused: u64,
     /// What each took that has its receipt.
     pub took: Vec<Duration>,
 }
@@ -196,7 +224,7 @@ impl Load {
             unreceipted: VecDeque::new(),
             out: 0,
             accepted: 0,
-            shed: 0,
+            refused: 0,
             took: Vec::new(),
         })
     }
@@ -248,33 +276,28 @@ impl Load {
         Ok(())
     }
 
-    /// Offers so many messages in a second for a while, whatever the node answers; what it refused with a
-    /// hint is offered again after it. Messages with a receipt in a second, once it was warm.
-    pub(super) async fn offer(
+    /// Works until so long after the offering began: in a closed loop, or writing what falls due whatever
+    /// the node answers. What was refused with a hint is offered again after it, before what is new.
+    pub(super) async fn keep_up(
         &mut self,
-        rate: f64,
-        warm_up: Duration,
-        duration: Duration,
-    ) -> Result<f64, DemoError> {
-        let began = Instant::now();
-        let mut measured = None;
+        offering: &mut Offering,
+        until: Duration,
+    ) -> Result<(), DemoError> {
+        let Some(rate) = offering.rate else {
+            return self.work(until.saturating_sub(offering.began.elapsed())).await;
+        };
         let mut tick = tokio::time::interval(TICK);
-        let mut written = 0;
-        while began.elapsed() < warm_up + duration {
-            if measured.is_none() && began.elapsed() >= warm_up {
-                // The way is full now: from here on a receipt comes for each that is taken.
-                self.took.clear();
-                measured = Some(Instant::now());
-            }
-            let due = (began.elapsed().as_secs_f64() * rate) as u64;
+        while offering.began.elapsed() < until {
+            offering.fallen_due = (offering.began.elapsed().as_secs_f64() * rate) as u64;
             // What finds no room waits here: the stream holds only so much.
-            while let Ok(room) = self.requests.clone().try_reserve_owned() {
+            while self.requests.capacity() > 0 {
+                let now = Instant::now();
                 let mut cases = Vec::with_capacity(BATCH_MAX);
                 while cases.len() < BATCH_MAX {
-                    if self.again.front().is_some_and(|(at, _)| *at <= Instant::now()) {
-                        cases.extend(self.again.pop_front().map(|(_, case)| case));
-                    } else if written < due {
-                        written += 1;
+                    if let Some((_, case)) = self.again.pop_front_if(|(at, _)| *at <= now) {
+                        cases.push(case);
+                    } else if offering.written < offering.fallen_due {
+                        offering.written += 1;
                         cases.push(self.next_serial);
                         self.next_serial += 1;
                     } else {
@@ -284,15 +307,20 @@ impl Load {
                 if cases.is_empty() {
                     break;
                 }
-                room.send(self.batch(cases)?);
+                let batch = self.batch(cases)?;
+                self.requests.send(batch).await.map_err(gone)?;
             }
             tokio::select! {
                 _ = tick.tick() => {}
                 answer = self.answers.message() => self.hear(answer.map_err(|status| refused(&status))?)?,
             }
         }
-        let lasted = measured.unwrap_or(began).elapsed().as_secs_f64();
-        Ok(self.took.len() as f64 / lasted)
+        Ok(())
+    }
+
+    /// Asks no more for what was refused: it was never taken.
+    pub(super) fn give_up(&mut self) {
+        self.again.clear();
     }
 
     /// The requests for some cases; from here on they are out.
@@ -315,13 +343,13 @@ impl Load {
 
     async fn send(&mut self, count: usize) -> Result<(), DemoError> {
         let mut cases = Vec::with_capacity(count);
+        let now = Instant::now();
         for _ in 0..count {
-            let again = self.again.pop_front().map(|(_, case)| case);
-            cases.push(again.unwrap_or(self.next_serial));
+            let again = self.again.pop_front_if(|(at, _)| *at <= now);
+            cases.push(again.map_or(self.next_serial, |(_, case)| case));
             self.next_serial += u32::from(again.is_none());
         }
         let batch = self.batch(cases)?;
-        let gone = |_| DemoError::Broken("the node closed the stream".into());
         self.requests.send(batch).await.map_err(gone)
     }
 
@@ -340,7 +368,7 @@ impl Load {
                         self.unreceipted.push_back((taken.index, written));
                     }
                     Some(Outcome::Refused(refused)) if refused.retry_after_ms > 0 => {
-                        self.shed += 1;
+                        self.refused += 1;
                         let hint = Duration::from_millis(refused.retry_after_ms);
                         self.again.push_back((Instant::now() + hint, case));
                         self.out -= 1;

@@ -16,6 +16,8 @@ pub(super) struct Figures {
     pub messages_per_s: Option<f64>,
     /// The same in a closed loop, before the overload.
     pub peak_messages_per_s: Option<f64>,
+    /// Messages that fell due in a second of the overload.
+    pub offered_per_s: Option<f64>,
     /// The share of the peak that is left under overload.
     pub goodput_ratio: Option<f64>,
     /// From the write to the local socket to the verified receipt at the client, milliseconds.
@@ -59,7 +61,7 @@ pub(super) struct Figures {
     /// More at the partner than accepted.
     pub duplicated: Option<u64>,
     /// Refused with a hint to try again, and tried again.
-    pub shed: Option<u64>,
+    pub refused: Option<u64>,
 }
 
 impl Figures {
@@ -78,6 +80,7 @@ impl Figures {
         };
         put("messages_per_s", self.messages_per_s);
         put("peak_messages_per_s", self.peak_messages_per_s);
+        put("offered_per_s", self.offered_per_s);
         put("goodput_ratio", self.goodput_ratio);
         put("p50_ms", self.p50_ms);
         put("p90_ms", self.p90_ms);
@@ -99,7 +102,8 @@ impl Figures {
         put("calm_p50_ms", self.calm_p50_ms);
         put("calm_p99_ms", self.calm_p99_ms);
         put("disk_syncs_per_s", self.disk.as_ref().map(|disk| disk.syncs_per_s));
-        for (name, value) in [("lost", self.lost), ("duplicated", self.duplicated), ("shed", self.shed)] {
+        for (name, value) in [("lost", self.lost), ("duplicated", self.duplicated), ("refused", self.refused)]
+        {
             if let Some(value) = value {
                 object.insert(name.to_owned(), json!(value));
             }
@@ -161,6 +165,9 @@ impl Figures {
         if let (Some(peak), Some(ratio)) = (self.peak_messages_per_s, self.goodput_ratio) {
             line("峰值 / 过载时所余", "peak / left under overload", format!("{peak:.0}/s / {ratio:.2}"));
         }
+        if let Some(offered) = self.offered_per_s {
+            line("所施压力", "offered", format!("{offered:.0}/s"));
+        }
         let quantiles = [self.p50_ms, self.p90_ms, self.p99_ms, self.max_ms];
         if let [Some(p50), Some(p90), Some(p99), Some(max)] = quantiles {
             let words = format!("p50 {p50:.2}  p90 {p90:.2}  p99 {p99:.2}  max {max:.2} ms");
@@ -215,8 +222,8 @@ impl Figures {
             (Some(lost), None) => line("丢失", "lost", lost.to_string()),
             _ => {}
         }
-        if let Some(shed) = self.shed.filter(|shed| *shed > 0) {
-            line("过载退回重试", "shed with a hint to retry", shed.to_string());
+        if let Some(refused) = self.refused.filter(|refused| *refused > 0) {
+            line("过载退回重试", "refused with a hint to retry", refused.to_string());
         }
         lines.join("\n")
     }

@@ -131,6 +131,9 @@ pub struct OverloadArgs {
     /// So many times the peak is offered. 峰值倍数
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
     pub factor: u32,
+    /// Streams of the clients, in the peak and in the overload. 客户端流数
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub streams: u32,
     /// Seconds of the peak, and of the overload. 计时秒数
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=60))]
     pub duration: u32,

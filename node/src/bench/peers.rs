@@ -110,14 +110,14 @@ async fn measure(
         flood.work(duration).await?;
         let rate = flood.took.len() as f64 / began.elapsed().as_secs_f64();
         within(DRAIN, "what is on its way to arrive", flood.drain()).await?;
-        Ok::<_, DemoError>((rate, flood.accepted, flood.shed))
+        Ok::<_, DemoError>((rate, flood.accepted, flood.refused))
     });
     send_alone(&mut lone, WARM_UP).await?;
     lone.took.clear();
     send_alone(&mut lone, duration).await?;
     let flooded = sorted(&mut lone);
     let ended = flooding.await.map_err(|panic| DemoError::Broken(panic.to_string()))?;
-    let (rate, flood_accepted, flood_shed) = ended?;
+    let (rate, flood_accepted, flood_refused) = ended?;
     let accepted = flood_accepted + lone.accepted;
     narrator.tell(Moment::note(
         format!("洪流 {} 条/秒；单条 p99 {:.2} ms", grouped(rate as u64), millis(&flooded, 0.99)),
@@ -170,7 +170,7 @@ async fn measure(
         flood_peak_rss_mib: Some(flood_peak),
         lost: Some(accepted.saturating_sub(gained.0.min(gained.1))),
         duplicated: Some(gained.0.max(gained.1).saturating_sub(accepted)),
-        shed: Some(flood_shed + lone.shed),
+        refused: Some(flood_refused + lone.refused),
         ..Figures::of_this_machine()
     })
 }

@@ -10,12 +10,16 @@ use crate::demo::DemoError;
 use crate::demo::error::within;
 use crate::demo::load::settled;
 use crate::demo::narrate::{Moment, Narrator, grouped};
+use gateway::clock::{Randomness as _, SystemRandomness};
 use std::time::Duration;
 
-/// Messages that are out at once while the entries are made.
-const CONCURRENCY: usize = 256;
-/// Messages behind the clean stop, of which the last ones are on their way when the node is killed.
+/// Messages that are out at once while the entries are made: millions take minutes.
+const CONCURRENCY: usize = 1024;
+/// Messages behind the last start, to see that the node goes on.
 const MORE: u64 = 1024;
+/// At most so many messages come between the stop in order and the kill, and how many is left to chance: so
+/// the kill meets the index anywhere between two of its writes, and the last messages on their way.
+const BEFORE_KILL_MAX: u64 = 200_000;
 /// Time for a node of any size to be ready, or to stop.
 const PATIENCE_LEAST: Duration = Duration::from_secs(60);
 /// Entries that earn a node one second more.
@@ -50,13 +54,18 @@ async fn measure(args: &RecoverArgs, pair: &mut Pair, narrator: &Narrator) -> Re
         format!("stopped in order and started: ready after {ready_s:.3} s"),
     ));
 
-    load.fill(MORE).await?;
+    let mut chance = [0; 8];
+    SystemRandomness::default().fill(&mut chance);
+    let before_kill = 1 + u64::from_be_bytes(chance) % BEFORE_KILL_MAX.min(args.entries);
+    load.fill(before_kill).await?;
     let on_the_way = load.on_the_way();
     pair.rig.xianning.kill().await?;
     let ready_after_kill_s = pair.rig.xianning.start(patience).await?.as_secs_f64();
     narrator.tell(Moment::note(
-        format!("SIGKILL（{on_the_way} 条在途）后重启，{ready_after_kill_s:.3} 秒就绪"),
-        format!("killed with {on_the_way} on their way: ready after {ready_after_kill_s:.3} s"),
+        format!("{before_kill} 条后 SIGKILL（{on_the_way} 条在途）再启动，{ready_after_kill_s:.3} 秒就绪"),
+        format!(
+            "killed after {before_kill} more, {on_the_way} on their way: ready after {ready_after_kill_s:.3} s"
+        ),
     ));
     arrived(&mut load, pair).await?;
 
@@ -93,7 +102,7 @@ async fn measure(args: &RecoverArgs, pair: &mut Pair, narrator: &Narrator) -> Re
         peak_rss_mib: rss.into_iter().reduce(f64::max),
         lost: Some(load.accepted.saturating_sub(gained.0.min(gained.1))),
         duplicated: Some(gained.0.max(gained.1).saturating_sub(load.accepted)),
-        shed: Some(load.shed),
+        refused: Some(load.refused),
         ..Figures::of_this_machine()
     })
 }

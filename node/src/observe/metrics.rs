@@ -285,7 +285,7 @@ impl Reading {
         })?;
         page.gauge(
             "tongban_committer_queue_commands_max",
-            "Commands beyond which submissions are refused",
+            "Submissions' commands beyond which they are refused",
             |family| family.put(&NONE, COMMITTER_QUEUE_MAX as f64),
         )?;
         page.gauge(

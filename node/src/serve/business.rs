@@ -20,7 +20,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::blob::{self, attached};
 use super::inbox;
 use super::letters;
-use super::submit_stream::{self, SubmitAnswersStream};
+use super::submit_stream::{self, Charged, SubmitAnswersStream};
 use super::submitters::Submitters;
 use crate::refused::to_status;
 
@@ -224,7 +224,12 @@ impl Business for BusinessService {
             let gateway = self.gateway.clone();
             blocking(move || submission(&gateway, request)).await?
         };
-        let outcome = self.gateway.submit(submission).await.map_err(|refusal| to_status(&refusal))?;
+        let outcome = self.gateway.submit(submission).await.map_err(|refusal| {
+            if matches!(refusal.code, RefusalCode::Overloaded | RefusalCode::Backlog) {
+                self.submitters.give_back(&submitter, 1, bytes);
+            }
+            to_status(&refusal)
+        })?;
         Ok(Response::new(submitted(outcome)))
     }
 
@@ -235,9 +240,8 @@ impl Business for BusinessService {
         request: Request<Streaming<pb::SubmitBatch>>,
     ) -> Result<Response<Self::SubmitStreamStream>, Status> {
         let submitter = self.submitters.name(&request)?;
-        let submitters = Arc::clone(&self.submitters);
-        let charge = move |entries, bytes| submitters.charge(&submitter, entries, bytes);
-        Ok(Response::new(submit_stream::open(self.gateway.clone(), charge, request.into_inner())))
+        let quota = Charged { submitters: Arc::clone(&self.submitters), submitter };
+        Ok(Response::new(submit_stream::open(self.gateway.clone(), quota, request.into_inner())))
     }
 
     type InboxStream = Pin<Box<dyn tokio_stream::Stream<Item = Result<pb::InboxEntry, Status>> + Send>>;

@@ -1,17 +1,23 @@
 //! Many messages over one stream of the local socket: one answer of the committer for a whole batch,
 //! and receipts as a mark that moves, so that neither costs a call a message.
 //!
-//! The reading half gives batches to the committer and waits when too many are unanswered; the
-//! answering half sends outcomes in the order of the batches, and marks whenever receipts came in.
+//! The reading half gives batches to the committer and waits when too many are unanswered, or a little
+//! when there is no room: a sender that is not read costs nothing, one that is refused asks again. What
+//! finds no room within that time is refused before anything of it is read. The answering half sends
+//! outcomes in the order of the batches, and marks whenever receipts came in.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use gateway::committer::Submission;
 use gateway::committer::bells::Topic;
 use gateway::gateway::{Gateway, Outcomes};
 use gateway::id::{LogPosition, NodeId};
-use gateway::limits::{BATCH_BYTES_MAX, SUBMIT_BATCH_MAX, SUBMIT_BATCHES_IN_FLIGHT_MAX};
+use gateway::limits::{
+    BATCH_BYTES_MAX, SUBMIT_BATCH_MAX, SUBMIT_BATCHES_IN_FLIGHT_MAX, SUBMIT_PATIENCE_MILLIS,
+};
 use gateway::refusal::{Refusal, RefusalCode};
 use proto::local::v1 as pb;
 use tokio::sync::mpsc;
@@ -19,6 +25,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::business::{submission, submitted};
+use super::submitters::Submitters;
 use crate::refused::to_status;
 
 /// What the caller reads.
@@ -36,22 +43,38 @@ struct Pending {
     outcomes: Result<Outcomes, Refusal>,
 }
 
-/// Opens the stream. `charge` takes submissions and payload bytes off the submitter's quota.
+/// The quota that a stream's submissions are charged to.
+pub(super) struct Charged {
+    pub submitters: Arc<Submitters>,
+    pub submitter: String,
+}
+
+impl Charged {
+    fn charge(&self, submissions: usize, bytes: usize) -> Result<(), Refusal> {
+        self.submitters.charge(&self.submitter, submissions, bytes)
+    }
+
+    fn give_back(&self, submissions: usize, bytes: usize) {
+        self.submitters.give_back(&self.submitter, submissions, bytes);
+    }
+}
+
+/// Opens the stream.
 pub(super) fn open(
     gateway: Gateway,
-    charge: impl Fn(usize, usize) -> Result<(), Refusal> + Send + 'static,
+    quota: Charged,
     requests: Streaming<pb::SubmitBatch>,
 ) -> SubmitAnswersStream {
     let (answers, answered) = mpsc::channel(ANSWERS_QUEUED_MAX);
     let (pending, waiting) = mpsc::channel(SUBMIT_BATCHES_IN_FLIGHT_MAX);
-    tokio::spawn(read(gateway.clone(), charge, requests, pending, answers.clone()));
+    tokio::spawn(read(gateway.clone(), quota, requests, pending, answers.clone()));
     tokio::spawn(answer(gateway, waiting, answers));
     Box::pin(ReceiverStream::new(answered))
 }
 
 async fn read(
     gateway: Gateway,
-    charge: impl Fn(usize, usize) -> Result<(), Refusal> + Send,
+    quota: Charged,
     mut requests: Streaming<pb::SubmitBatch>,
     pending: mpsc::Sender<Result<Pending, Status>>,
     answers: mpsc::Sender<Result<pb::SubmitAnswers, Status>>,
@@ -81,37 +104,84 @@ async fn read(
         }
         // Room first: an unanswered batch holds its messages in memory.
         let Ok(room) = pending.reserve().await else { return };
-        let quota = charge(batch.requests.len(), bytes);
-        room.send(Ok(hand_in(&gateway, quota, batch).await));
+        room.send(Ok(hand_in(&gateway, &quota, batch).await));
     }
 }
 
-async fn hand_in(gateway: &Gateway, quota: Result<(), Refusal>, batch: pb::SubmitBatch) -> Pending {
-    if let Err(refusal) = quota {
-        gateway.tell_batch_refused(batch.requests.len(), &refusal);
-        let refused = vec![None; batch.requests.len()];
-        return Pending { peers: Vec::new(), refused, outcomes: Err(refusal) };
+/// Those of a batch that go to one partner.
+#[derive(Default)]
+struct Share {
+    submissions: usize,
+    bytes: usize,
+    /// Why none of them is taken.
+    refused: Option<Refusal>,
+}
+
+/// The shares of a batch by what its requests say of their partner, read or not.
+fn shares(requests: &[pb::SubmitRequest]) -> BTreeMap<String, Share> {
+    let mut shares: BTreeMap<String, Share> = BTreeMap::new();
+    for request in requests {
+        let share = match shares.get_mut(&request.to) {
+            Some(share) => share,
+            None => shares.entry(request.to.clone()).or_default(),
+        };
+        share.submissions += 1;
+        share.bytes += request.payload.len();
     }
-    let mut refused = Vec::with_capacity(batch.requests.len());
-    let mut submissions = Vec::with_capacity(batch.requests.len());
-    let mut peers: Vec<NodeId> = Vec::new();
-    let read = match read_all(gateway, batch.requests).await {
-        Ok(read) => read,
-        Err(refusal) => return Pending { peers, refused, outcomes: Err(refusal) },
+    shares
+}
+
+/// Gives a batch to the committer, as far as the quota, the partners' pace and the memory allow.
+async fn hand_in(gateway: &Gateway, quota: &Charged, batch: pb::SubmitBatch) -> Pending {
+    let requests = batch.requests;
+    let none = |refusal, refused| Pending { peers: Vec::new(), refused, outcomes: Err(refusal) };
+    let (mut count, mut bytes) = (requests.len(), requests.iter().map(|request| request.payload.len()).sum());
+    if let Err(refusal) = quota.charge(count, bytes) {
+        gateway.tell_batch_refused(count, &refusal);
+        return none(refusal, vec![None; count]);
+    }
+    let deadline = Instant::now() + Duration::from_millis(SUBMIT_PATIENCE_MILLIS);
+    let left = || deadline.saturating_duration_since(Instant::now());
+    let mut shares = shares(&requests);
+    for (to, share) in &mut shares {
+        // Who names no node is refused one by one.
+        let Ok(to) = to.parse() else { continue };
+        if let Err(refusal) = gateway.keeps_pace(to, share.submissions, left()).await {
+            gateway.tell_batch_refused(share.submissions, &refusal);
+            quota.give_back(share.submissions, share.bytes);
+            (count, bytes) = (count - share.submissions, bytes - share.bytes);
+            share.refused = Some(refusal);
+        }
+    }
+    let late = |request: &pb::SubmitRequest| shares.get(&request.to).and_then(|share| share.refused.clone());
+    let room = match gateway.room(count, bytes, left()).await {
+        Ok(room) => room,
+        Err(refusal) => {
+            gateway.tell_batch_refused(count, &refusal);
+            quota.give_back(count, bytes);
+            return none(refusal, requests.iter().map(late).collect());
+        }
     };
-    for request in read {
+    let mut refused: Vec<_> = requests.iter().map(late).collect();
+    let kept = requests.into_iter().zip(&refused).filter(|(_, refused)| refused.is_none());
+    let read = match read_all(gateway, kept.map(|(request, _)| request).collect()).await {
+        Ok(read) => read,
+        Err(refusal) => return none(refusal, refused),
+    };
+    let mut submissions = Vec::with_capacity(read.len());
+    let mut peers: Vec<NodeId> = Vec::new();
+    for (own, request) in refused.iter_mut().filter(|refused| refused.is_none()).zip(read) {
         match request {
             Ok(submission) => {
                 if !peers.contains(&submission.to) {
                     peers.push(submission.to);
                 }
                 submissions.push(submission);
-                refused.push(None);
             }
-            Err(refusal) => refused.push(Some(refusal)),
+            Err(refusal) => *own = Some(refusal),
         }
     }
-    Pending { peers, refused, outcomes: gateway.submit_many(submissions) }
+    Pending { peers, refused, outcomes: gateway.submit_many(submissions, room) }
 }
 
 /// The requests as the committer takes them, those that name files read on a thread that may block.

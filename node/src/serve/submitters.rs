@@ -51,6 +51,12 @@ impl Submitters {
             .map_err(|wait| Refusal::retry_after(RefusalCode::Quota, wait, &format!("submitter={name}")))
     }
 
+    /// Takes a charge back whose submissions found no room.
+    pub fn give_back(&self, name: &str, submissions: usize, bytes: usize) {
+        let mut quotas = self.quotas.lock().expect("no holder of the quotas panics");
+        quotas.give_back(&name.to_owned(), submissions as u64, bytes as u64);
+    }
+
     /// Charges the submitter of a request for one submission of `bytes` payload bytes.
     ///
     /// # Errors

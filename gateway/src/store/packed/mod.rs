@@ -9,7 +9,9 @@
 //! size are merged, so that a look-up meets few of them; a filter in memory spares most of those.
 //!
 //! What a crash leaves: the rows in memory are gone, and [`Index::reflects`] names the position of the
-//! last batch in sled; replay brings them back. A run that no list names is removed at the next open.
+//! last batch in sled; replay brings them back. sled keeps batches in memory until it has half a MiB of
+//! them, so each of ours is flushed out of the process. A run that no list names is removed at the next
+//! open.
 //! Runs are synced only by [`Index::settle`], like sled's own files: the marker that `sled` keeps of the
 //! machine's boot covers both, for the runs lie in the same folder.
 
@@ -289,6 +291,7 @@ impl Shared {
         };
         let _listing = self.listing.lock().expect("no holder of the list panics");
         self.sled.apply(&changes, rows.reflects)?;
+        self.sled.flush()?;
         let mut state = self.state.write().expect("no holder of the index panics");
         if let Some(run) = run {
             state.runs.insert(0, run);
@@ -330,6 +333,9 @@ impl Shared {
         {
             let _listing = self.listing.lock().expect("no holder of the list panics");
             self.sled.apply(&changes, self.sled.reflects()?)?;
+            // The list goes to the system before the files go: a process that is killed in between would
+            // else leave a list of files that are gone, and the whole index would be made anew.
+            self.sled.flush()?;
             let mut state = self.state.write().expect("no holder of the index panics");
             let at = state.runs.iter().position(|run| run.span == newest.span);
             let at = at.ok_or_else(|| IndexError::Damaged("a merged run is gone".to_owned()))?;

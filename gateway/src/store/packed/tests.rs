@@ -141,6 +141,58 @@ fn runs_are_merged_so_that_few_are_looked_at() {
     }
 }
 
+/// Waits until all that was frozen is written down and nothing is left to merge.
+fn quiet(index: &PackedIndex) {
+    let busy = || {
+        let state = index.shared.state.read().unwrap();
+        let merges = to_merge(&state.runs, 2 * index.shared.freeze_bytes as u64).is_some();
+        let files = fs::read_dir(index.shared.dir.join(RUNS_DIR)).unwrap().count();
+        state.frozen.is_some() || merges || files != state.runs.len()
+    };
+    let began = std::time::Instant::now();
+    while busy() {
+        assert!(began.elapsed().as_secs() < 60, "the writer and the merger come to an end");
+        std::thread::yield_now();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_process_that_is_killed_leaves_what_was_written_down_and_the_index_is_not_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index");
+    let (index, _) = open_with(&path, SMALL).unwrap();
+    for round in 0..8_u64 {
+        fill(&index, 1 + 50 * round, 50);
+        quiet(&index);
+        let (last, in_memory) = {
+            let state = index.shared.state.read().unwrap();
+            (state.live.reflects.0, state.live.rows.len() as u64 / 50)
+        };
+        // What the system has at this moment is what a kill leaves: no byte of this process's memory.
+        let left = dir.path().join(format!("left-{round}"));
+        copy(&path, &left);
+        let (killed, report) = open_with(&left, SMALL).unwrap();
+        assert_eq!((report.set_aside, report.reflects), (None, Position(last - in_memory)));
+        for number in 1..=last - in_memory {
+            let key = format!("{number:08}049");
+            let value = killed.get(Table::Message, key.as_bytes()).unwrap();
+            assert_eq!(value.unwrap(), number.to_be_bytes()[..]);
+        }
+    }
+}
+
 #[test]
 fn a_run_that_no_list_names_is_removed() {
     let dir = tempfile::tempdir().unwrap();
