@@ -190,6 +190,13 @@ pub const BLOB_MEDIA_TYPE_BYTES_MAX: usize = 127;
 pub const BLOB_CREDIT_CHUNKS: u64 = 64;
 /// Chunks that are read, or verified and written, in one go on a blocking thread.
 pub const BLOB_BURST_CHUNKS: usize = 16;
+/// Bytes of the memory in which such a burst is read or written.
+pub const BLOB_BLOCK_BYTES: usize = BLOB_BURST_CHUNKS * BLOB_CHUNK_BYTES;
+/// Blocks that are kept for the next burst: what one transfer has in use.
+pub const BLOB_BLOCKS_KEPT_MAX: usize = 4;
+/// Bytes at the beginning of a blob that go through the system's cache: a scan of some pages, which is
+/// read again soon. What lies behind is too large to push everything else out of the cache.
+pub const BLOB_CACHED_BYTES: u64 = 4 * 1024 * 1024;
 /// Blobs that one node fetches at once, from all partners: with the credit, 32 MiB.
 pub const BLOB_FETCHES_MAX: usize = 8;
 /// Blobs that one node fetches at once from one partner, so that a small file passes a large one.
@@ -245,6 +252,8 @@ const _: () = assert!(
     BLOBS_PER_ENTRY_MAX * (BLOB_NAME_BYTES_MAX + BLOB_MEDIA_TYPE_BYTES_MAX + 64) < BODY_BYTES_MAX / 16,
     "what an entry says about its blobs leaves a body its room"
 );
+const _: () =
+    assert!(BLOB_CACHED_BYTES.is_multiple_of(BLOB_BLOCK_BYTES as u64), "a block is one or the other");
 const _: () =
     assert!(BLOB_BURST_CHUNKS as u64 * 2 <= BLOB_CREDIT_CHUNKS, "a burst arrives while one is written");
 const _: () =

@@ -86,8 +86,10 @@ async fn accept(
         let (accepted, measures) = (accepted.clone(), Arc::clone(&measures));
         tokio::spawn(async move {
             let _ = tcp.set_nodelay(true);
-            let handshake =
-                tokio::time::timeout(Duration::from_millis(HANDSHAKE_MILLIS_MAX), acceptor.accept(ReadAhead::new(tcp)));
+            let handshake = tokio::time::timeout(
+                Duration::from_millis(HANDSHAKE_MILLIS_MAX),
+                acceptor.accept(ReadAhead::new(tcp)),
+            );
             match handshake.await {
                 Ok(Ok(mut stream)) => {
                     stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES));

@@ -14,20 +14,23 @@
 //!
 //! Knows digests and chunks, nothing of entries, partners or permissions. Calls block.
 
+mod block;
 mod files;
 #[cfg(test)]
 mod tests;
+mod writing;
 
+use self::block::Blocks;
+use self::writing::Writing;
 use super::Durable;
 use crate::chunks::{ChunkHasher, ChunkList, chunk_count, length_fits};
 use crate::id::Digest;
-use crate::limits::{BLOB_BURST_CHUNKS, BLOB_BYTES_MAX, BLOB_CHUNK_BYTES, BLOB_SYNC_BYTES};
+use crate::limits::{BLOB_BURST_CHUNKS, BLOB_BYTES_MAX, BLOB_CACHED_BYTES, BLOB_CHUNK_BYTES};
 use bytes::Bytes;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
 
 /// Where unfinished files lie.
 const UNFINISHED: &str = "unfinished/";
@@ -64,6 +67,16 @@ pub(in crate::store) trait File: Send + Sync {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
     /// Writes all of `bytes`.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// As [`File::read_at`], past the system's cache where the disk can do that: the first `needed` bytes
+    /// of an aligned `buffer` of an aligned length from an aligned offset, perhaps more.
+    fn read_direct_at(&self, offset: u64, buffer: &mut [u8], needed: usize) -> io::Result<()> {
+        self.read_at(offset, &mut buffer[..needed])
+    }
+    /// As [`File::write_at`], past the system's cache where the disk can do that: offset, length and place
+    /// in memory are aligned.
+    fn write_direct_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write_at(offset, bytes)
+    }
     /// Cuts it.
     fn truncate(&self, bytes: u64) -> io::Result<()>;
     /// Makes everything written durable, the length included.
@@ -133,6 +146,7 @@ pub struct BlobStore {
     /// Free bytes that a blob leaves on the disk: where the node takes nothing new.
     reserve: u64,
     next_upload: Arc<AtomicU64>,
+    blocks: Blocks,
 }
 
 impl std::fmt::Debug for BlobStore {
@@ -157,7 +171,7 @@ impl BlobStore {
                 folder.remove(&left)?;
             }
         }
-        Ok(Self { folder, reserve, next_upload: Arc::default() })
+        Ok(Self { folder, reserve, next_upload: Arc::default(), blocks: Blocks::default() })
     }
 
     /// Whether the blob is whole here.
@@ -193,7 +207,7 @@ impl BlobStore {
         Ok(Upload {
             store: self.clone(),
             hasher: ChunkHasher::default(),
-            writing: Writing::new(file, BLOB_BYTES_MAX),
+            writing: Writing::new(file, 0, BLOB_BYTES_MAX),
             unfinished: Some(name),
         })
     }
@@ -225,7 +239,7 @@ impl BlobStore {
             list,
             next: 0,
             resumed: 0,
-            writing: Writing::new(file, length),
+            writing: Writing::new(file, 0, length),
         };
         fetch.verify_what_is_here()?;
         let missing = length - (fetch.next * BLOB_CHUNK_BYTES as u64).min(length);
@@ -250,7 +264,7 @@ impl BlobStore {
         let name = name(digest);
         let file = self.folder.open(&name).map_err(missing("open a blob"))?;
         let list = self.read_list(&format!("{name}{LIST}"), *digest)?;
-        Ok(BlobReader { file, list })
+        Ok(BlobReader { file, list, blocks: self.blocks.clone() })
     }
 
     fn read_list(&self, name: &str, digest: Digest) -> Result<ChunkList, BlobError> {
@@ -356,54 +370,6 @@ impl BlobStore {
     }
 }
 
-/// A file that is being written, and synced beside it every now and then.
-struct Writing {
-    file: Arc<dyn File>,
-    /// Bytes that will be in it at most.
-    length_max: u64,
-    /// Up to here the disk was asked for room: others take of it meanwhile.
-    room_checked: u64,
-    unsynced: u64,
-    /// A sync that runs beside the writing. Its failure must not be lost: the next sync would say
-    /// nothing of it.
-    sync: Option<JoinHandle<io::Result<()>>>,
-}
-
-impl Writing {
-    fn new(file: Arc<dyn File>, length_max: u64) -> Self {
-        Self { file, length_max, room_checked: 0, unsynced: 0, sync: None }
-    }
-
-    fn write_at(&mut self, store: &BlobStore, offset: u64, bytes: &[u8]) -> Result<(), BlobError> {
-        if offset + bytes.len() as u64 > self.room_checked {
-            let ahead = (self.length_max - offset).min(BLOB_SYNC_BYTES + bytes.len() as u64);
-            store.room_for(ahead)?;
-            self.room_checked = offset + ahead;
-        }
-        self.file.write_at(offset, bytes).map_err(io_error("write a blob"))?;
-        self.unsynced += bytes.len() as u64;
-        if self.unsynced >= BLOB_SYNC_BYTES && self.sync.as_ref().is_none_or(JoinHandle::is_finished) {
-            self.join()?;
-            self.unsynced = 0;
-            let file = Arc::clone(&self.file);
-            let thread = std::thread::Builder::new().name("blob-sync".into());
-            self.sync = Some(thread.spawn(move || file.sync()).map_err(io_error("start a sync"))?);
-        }
-        Ok(())
-    }
-
-    fn join(&mut self) -> Result<(), BlobError> {
-        let Some(sync) = self.sync.take() else { return Ok(()) };
-        let outcome = sync.join().unwrap_or_else(|_| Err(io::Error::other("the sync panicked")));
-        outcome.map_err(io_error("sync a blob"))
-    }
-
-    fn finish(&mut self) -> Result<(), BlobError> {
-        self.join()?;
-        self.file.sync().map_err(io_error("sync a blob"))
-    }
-}
-
 /// A file that a business system uploads. Dropped before [`Upload::finish`], it leaves nothing.
 pub struct Upload {
     store: BlobStore,
@@ -424,7 +390,7 @@ impl Upload {
             return Err(BlobError::Length);
         }
         self.hasher.update(bytes);
-        self.writing.write_at(&self.store, at, bytes)
+        self.writing.write(&self.store, bytes)
     }
 
     /// Makes the file durable under its digest.
@@ -513,7 +479,7 @@ impl Fetch {
         self.resumed = self.next;
         // Behind the first gap nothing is believed.
         let good = (self.next * BLOB_CHUNK_BYTES as u64).min(self.length).min(bytes);
-        self.writing.file.truncate(good).map_err(io_error("cut an unfinished fetch"))
+        self.writing.restart(good)
     }
 
     /// Takes the chunk list, for a blob of `length` bytes.
@@ -528,7 +494,7 @@ impl Fetch {
         self.list = Some(list);
         // Chunks that came without a list were asked for from the first one on.
         self.next = 0;
-        self.writing.file.truncate(0).map_err(io_error("cut an unfinished fetch"))
+        self.writing.restart(0)
     }
 
     /// Verifies and writes the next chunks.
@@ -537,14 +503,19 @@ impl Fetch {
     /// [`BlobError::Digest`] for the first that is forged: it and what follows is not written.
     pub fn take_chunks(&mut self, chunks: &[Bytes]) -> Result<(), BlobError> {
         let list = self.list.as_ref().ok_or(BlobError::Digest("a chunk without a list"))?;
+        let mut forged = false;
         for chunk in chunks {
-            if !list.holds(self.next, chunk) {
-                return Err(BlobError::Digest("a chunk"));
+            // Hashed and copied while it is in the processor's cache.
+            forged = !list.holds(self.next, chunk);
+            if forged {
+                break;
             }
-            self.writing.write_at(&self.store, self.next * BLOB_CHUNK_BYTES as u64, chunk)?;
+            self.writing.write(&self.store, chunk)?;
             self.next += 1;
         }
-        Ok(())
+        // What was taken is written before its sender hears of it.
+        self.writing.flush()?;
+        if forged { Err(BlobError::Digest("a chunk")) } else { Ok(()) }
     }
 
     /// Makes the blob durable under its digest.
@@ -563,6 +534,7 @@ impl Fetch {
 pub struct BlobReader {
     file: Arc<dyn File>,
     list: ChunkList,
+    blocks: Blocks,
 }
 
 impl BlobReader {
@@ -576,21 +548,30 @@ impl BlobReader {
         &self.list
     }
 
-    /// Up to `count` chunks from `first` on. They are not verified here: whoever relies on them does.
+    /// Up to `count` chunks from `first` on, [`BLOB_BURST_CHUNKS`] at most. They are not verified here:
+    /// whoever relies on them does. They share a block, which is used again when the last one is dropped.
     ///
     /// # Errors
     /// [`BlobError::Missing`] when the file is shorter than it was, or the disk's.
     pub fn chunks(&self, first: u64, count: usize) -> Result<Vec<Bytes>, BlobError> {
-        (first..self.list.chunks()).take(count).map(|index| self.chunk(index)).collect()
-    }
-
-    fn chunk(&self, index: u64) -> Result<Bytes, BlobError> {
-        let mut chunk = vec![0; self.list.chunk_bytes(index)];
-        let read = self.file.read_at(index * BLOB_CHUNK_BYTES as u64, &mut chunk);
+        let sizes = (first..self.list.chunks()).take(count.min(BLOB_BURST_CHUNKS));
+        let sizes: Vec<usize> = sizes.map(|index| self.list.chunk_bytes(index)).collect();
+        let bytes: usize = sizes.iter().sum();
+        if bytes == 0 {
+            return Ok(Vec::new());
+        }
+        let offset = first * BLOB_CHUNK_BYTES as u64;
+        let mut block = self.blocks.block();
+        let read = if offset >= BLOB_CACHED_BYTES {
+            self.file.read_direct_at(offset, block.bytes_mut(), bytes)
+        } else {
+            self.file.read_at(offset, &mut block.bytes_mut()[..bytes])
+        };
         read.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => BlobError::Missing,
             _ => io_error("read a blob")(error),
         })?;
-        Ok(Bytes::from(chunk))
+        let mut rest = block.share(bytes);
+        Ok(sizes.into_iter().map(|size| rest.split_to(size)).collect())
     }
 }

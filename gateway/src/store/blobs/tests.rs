@@ -176,7 +176,11 @@ fn upload(store: &BlobStore, bytes: &[u8]) -> Result<Uploaded, BlobError> {
 
 fn content(store: &BlobStore, digest: &Digest) -> Vec<u8> {
     let reader = store.reader(digest).unwrap();
-    reader.chunks(0, usize::MAX).unwrap().concat()
+    let mut chunks = Vec::new();
+    while (chunks.len() as u64) < reader.list().chunks() {
+        chunks.extend(reader.chunks(chunks.len() as u64, usize::MAX).unwrap());
+    }
+    chunks.concat()
 }
 
 fn pieces(bytes: &[u8]) -> Vec<Bytes> {
