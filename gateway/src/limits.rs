@@ -254,8 +254,10 @@ const _: () = assert!(
 );
 const _: () =
     assert!(BLOB_CACHED_BYTES.is_multiple_of(BLOB_BLOCK_BYTES as u64), "a block is one or the other");
-const _: () =
-    assert!(BLOB_BURST_CHUNKS as u64 * 2 <= BLOB_CREDIT_CHUNKS, "a burst arrives while one is written");
+const _: () = assert!(
+    BLOB_BURST_CHUNKS as u64 * 3 <= BLOB_CREDIT_CHUNKS,
+    "a burst arrives while one is verified and one is written"
+);
 const _: () =
     assert!(BLOB_FETCHES_PER_PEER_MAX <= BLOB_SERVES_PER_LINK_MAX, "a partner serves what one fetches");
 const _: () = assert!(

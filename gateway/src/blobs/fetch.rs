@@ -148,8 +148,9 @@ impl Run {
             let bytes: usize = chunks.iter().map(Bytes::len).sum();
             self.blobs.measures.blob_bytes_fetched.fetch_add(bytes as u64, Ordering::Relaxed);
             fetch = blocking(move || fetch.take_chunks(&chunks).map(|()| fetch)).await?;
-            let reaches = fetch.next() + BLOB_CREDIT_CHUNKS;
-            if reaches - below >= BLOB_BURST_CHUNKS as u64 && below < fetch.chunks() {
+            // No more than is written: what waits for the disk is in memory.
+            let reaches = fetch.written() + BLOB_CREDIT_CHUNKS;
+            if reaches.saturating_sub(below) >= BLOB_BURST_CHUNKS as u64 && below < fetch.chunks() {
                 below = reaches;
                 self.send(Frame::BlobCredit(wire::BlobCredit { transfer: self.transfer, below })).await?;
             }

@@ -444,6 +444,12 @@ impl Fetch {
         self.next
     }
 
+    /// Chunks that are written: those that were taken, but for the last few that are on their way.
+    pub fn written(&self) -> u64 {
+        // The last one may be short.
+        self.next.min(self.writing.written().div_ceil(BLOB_CHUNK_BYTES as u64))
+    }
+
     /// Chunks that were here when it began.
     pub fn resumed(&self) -> u64 {
         self.resumed
@@ -513,7 +519,6 @@ impl Fetch {
             self.writing.write(&self.store, chunk)?;
             self.next += 1;
         }
-        // What was taken is written before its sender hears of it.
         self.writing.flush()?;
         if forged { Err(BlobError::Digest("a chunk")) } else { Ok(()) }
     }
