@@ -5,7 +5,9 @@
 
 use super::{Blobs, blocking};
 use crate::id::NodeId;
-use crate::limits::{BLOB_BURST_CHUNKS, BLOB_CHUNK_BYTES, BLOB_CREDIT_CHUNKS, BLOB_STALL_MILLIS_MAX};
+use crate::limits::{
+    BLOB_BURST_CHUNKS, BLOB_CHUNK_BYTES, BLOB_CREDIT_CHUNKS, BLOB_CREDIT_CHUNKS_MAX, BLOB_STALL_MILLIS_MAX,
+};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::service::blob::Want;
 use crate::store::Durable;
@@ -29,7 +31,7 @@ pub(crate) enum Answer {
 }
 
 /// Answers that wait for one transfer; within its credit a server never fills this.
-pub(crate) const ANSWERS_MAX: usize = BLOB_CREDIT_CHUNKS as usize + 2;
+pub(crate) const ANSWERS_MAX: usize = BLOB_CREDIT_CHUNKS_MAX as usize + 2;
 
 /// How a fetch ended.
 pub(crate) struct Fetched {
@@ -106,7 +108,8 @@ impl Run {
         mut fetch: Fetch,
         answers: &mut mpsc::Receiver<Answer>,
     ) -> Result<Fetch, Refusal> {
-        let mut below = fetch.next() + BLOB_CREDIT_CHUNKS;
+        let mut ahead = BLOB_CREDIT_CHUNKS;
+        let mut below = fetch.next() + ahead;
         let ask = wire::BlobAsk {
             transfer: self.transfer,
             digest: Bytes::copy_from_slice(&fetch.digest().to_wire()),
@@ -117,6 +120,7 @@ impl Run {
         self.send(Frame::BlobAsk(ask)).await?;
         let mut came = Vec::with_capacity(BLOB_BURST_CHUNKS);
         while fetch.needs_list() || fetch.next() < fetch.chunks() {
+            ahead = reach(ahead, answers.len());
             let stalled = Duration::from_millis(BLOB_STALL_MILLIS_MAX);
             let more = tokio::time::timeout(stalled, answers.recv_many(&mut came, BLOB_BURST_CHUNKS)).await;
             match more {
@@ -149,7 +153,7 @@ impl Run {
             self.blobs.measures.blob_bytes_fetched.fetch_add(bytes as u64, Ordering::Relaxed);
             fetch = blocking(move || fetch.take_chunks(&chunks).map(|()| fetch)).await?;
             // No more than is written: what waits for the disk is in memory.
-            let reaches = fetch.written() + BLOB_CREDIT_CHUNKS;
+            let reaches = fetch.written() + ahead;
             if reaches.saturating_sub(below) >= BLOB_BURST_CHUNKS as u64 && below < fetch.chunks() {
                 below = reaches;
                 self.send(Frame::BlobCredit(wire::BlobCredit { transfer: self.transfer, below })).await?;
@@ -163,6 +167,41 @@ impl Run {
     }
 }
 
+/// How far ahead of the disk the credit reaches next, of what it reached so far and the chunks that wait:
+/// on a long line nothing waits, and the line holds more than the first credit; where chunks wait, the
+/// disk is what is slow, and more of them would only lie in memory.
+fn reach(ahead: u64, waiting: usize) -> u64 {
+    let burst = BLOB_BURST_CHUNKS as u64;
+    if waiting == 0 {
+        (ahead + burst).min(BLOB_CREDIT_CHUNKS_MAX)
+    } else if waiting >= BLOB_BURST_CHUNKS {
+        ahead.saturating_sub(burst).max(BLOB_CREDIT_CHUNKS)
+    } else {
+        ahead
+    }
+}
+
 fn frame(kind: Frame) -> wire::Frame {
     wire::Frame { kind: Some(kind) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credit_reaches_further_while_the_line_is_what_is_slow_and_back_when_the_disk_is() {
+        let mut ahead = BLOB_CREDIT_CHUNKS;
+        for _ in 0..20 {
+            let further = reach(ahead, 0);
+            assert!(further > ahead || ahead == BLOB_CREDIT_CHUNKS_MAX);
+            ahead = further;
+        }
+        assert_eq!(ahead, BLOB_CREDIT_CHUNKS_MAX);
+        assert_eq!(reach(ahead, 3), ahead, "between the two it stays");
+        for _ in 0..20 {
+            ahead = reach(ahead, BLOB_BURST_CHUNKS);
+        }
+        assert_eq!(ahead, BLOB_CREDIT_CHUNKS);
+    }
 }

@@ -1,6 +1,7 @@
 //! Two nodes of two provinces that have agreed on every item, and a way in by their local sockets.
 
 use super::BenchSuite;
+use super::line::{Length, Line};
 use crate::demo::catalogue::{self, ItemPlan};
 use crate::demo::desk::{Desk, PATIENCE};
 use crate::demo::error::within;
@@ -26,6 +27,8 @@ pub(super) struct Pair {
     /// The day of every case.
     pub day: Date,
     now: UnixMillis,
+    /// Between the two, when there is one.
+    pub line: Option<Line>,
 }
 
 /// Starts a pair, measures with it, and ends both processes whatever came of it, Ctrl-C included.
@@ -35,9 +38,20 @@ pub(super) async fn with_pair<T>(
     chinese: bool,
     measure: impl AsyncFnOnce(&mut Pair, &Narrator) -> Result<T, DemoError>,
 ) -> Result<T, DemoError> {
+    with_far_pair(keep, suite, None, chinese, measure).await
+}
+
+/// The same with a long line between the two nodes.
+pub(super) async fn with_far_pair<T>(
+    keep: Option<&Path>,
+    suite: BenchSuite,
+    length: Option<Length>,
+    chinese: bool,
+    measure: impl AsyncFnOnce(&mut Pair, &Narrator) -> Result<T, DemoError>,
+) -> Result<T, DemoError> {
     // Machines read the standard output, whatever they asked for: what is said goes beside it.
     let narrator = Narrator::new(chinese, true);
-    let mut pair = Pair::start(keep, suite, &narrator).await?;
+    let mut pair = Pair::start(keep, suite, length, &narrator).await?;
     let outcome = tokio::select! {
         outcome = measure(&mut pair, &narrator) => outcome,
         interrupted = interruption() => Err(interrupted),
@@ -51,6 +65,7 @@ impl Pair {
     pub(super) async fn start(
         keep: Option<&Path>,
         suite: BenchSuite,
+        length: Option<Length>,
         narrator: &Narrator,
     ) -> Result<Self, DemoError> {
         let now = SystemClock.now();
@@ -59,6 +74,15 @@ impl Pair {
             BenchSuite::Ed25519Sha256 => KeyKind::Ed25519,
         };
         let mut rig = Rig::build(keep, i64::try_from(now.0).unwrap_or(i64::MAX), signing)?;
+        let line = match length {
+            None => None,
+            Some(length) => {
+                let failed = DemoError::file(Path::new("127.0.0.1"));
+                let line = Line::to(rig.xianning.address(), length).await.map_err(failed)?;
+                rig.yueyang.dials(rig.xianning.address(), line.address())?;
+                Some(line)
+            }
+        };
         for node in [&mut rig.xianning, &mut rig.yueyang] {
             node.start(READY).await?;
         }
@@ -74,7 +98,7 @@ impl Pair {
             format!("both nodes are ready: {} submits, {} receives", submits.en, decides.en),
         ));
         let item = items.into_iter().next().ok_or_else(|| DemoError::Broken("no items".into()))?;
-        Ok(Self { rig, yueyang, xianning, item, day: day_of(now)?, now })
+        Ok(Self { rig, yueyang, xianning, item, day: day_of(now)?, now, line })
     }
 
     /// Both nodes' processes, 岳阳's first.

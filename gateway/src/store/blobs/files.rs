@@ -8,6 +8,7 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 /// Files hold personal data: nobody else reads them.
 const FILE_MODE: u32 = 0o600;
@@ -65,6 +66,19 @@ impl Folder for DiskFolder {
             }
         }
         Ok(names)
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&str)) -> io::Result<()> {
+        for entry in fs::read_dir(&self.0)? {
+            if let Ok(name) = entry?.file_name().into_string() {
+                visit(&name);
+            }
+        }
+        Ok(())
+    }
+
+    fn changed(&self, name: &str) -> io::Result<SystemTime> {
+        fs::metadata(self.0.join(name))?.modified()
     }
 
     fn sync(&self) -> io::Result<()> {

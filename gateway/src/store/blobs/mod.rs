@@ -4,6 +4,8 @@
 //! blobs/sha256-<hex>            the file            appears last: where it is, everything is
 //! blobs/sha256-<hex>.list       its chunk list
 //! blobs/unfinished/upload-…     an upload           removed at the next start
+//! blobs/unfinished/named-…      one under a name, and .list, the hashes of its full chunks so far
+//!                                                   kept for a day: it goes on where it was
 //! blobs/unfinished/sha256-<hex> a fetch, and .list  kept: it goes on where it was
 //! ```
 //!
@@ -16,21 +18,26 @@
 
 mod block;
 mod files;
+mod parked;
 #[cfg(test)]
 mod tests;
 mod writing;
 
 use self::block::Blocks;
+use self::parked::Parked;
 use self::writing::Writing;
 use super::Durable;
 use crate::chunks::{ChunkHasher, ChunkList, chunk_count, length_fits};
 use crate::id::Digest;
 use crate::limits::{BLOB_BURST_CHUNKS, BLOB_BYTES_MAX, BLOB_CACHED_BYTES, BLOB_CHUNK_BYTES};
 use bytes::Bytes;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 /// Where unfinished files lie.
 const UNFINISHED: &str = "unfinished/";
@@ -53,6 +60,10 @@ pub(in crate::store) trait Folder: Send + Sync {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Names below `unfinished/`, with it.
     fn unfinished(&self) -> io::Result<Vec<String>>;
+    /// Names beside `unfinished/`, one by one.
+    fn each(&self, visit: &mut dyn FnMut(&str)) -> io::Result<()>;
+    /// When a file's bytes were changed last.
+    fn changed(&self, name: &str) -> io::Result<SystemTime>;
     /// Makes the names durable.
     fn sync(&self) -> io::Result<()>;
     /// Free bytes on the disk.
@@ -110,6 +121,17 @@ pub enum BlobError {
     /// The sender's: a chunk or the list is not what the digest names.
     #[error("{0} is not what the digest names")]
     Digest(&'static str),
+    /// The sender's: an upload under that name is going on.
+    #[error("an upload under that name is going on")]
+    Open,
+    /// The sender's: an upload goes on at another place than where its bytes end.
+    #[error("{held} bytes are here, not {offset}")]
+    Offset {
+        /// Bytes that are here.
+        held: u64,
+        /// Where the sender would have gone on.
+        offset: u64,
+    },
     /// Nobody's: it is not here.
     #[error("the blob is not in the folder")]
     Missing,
@@ -147,6 +169,8 @@ pub struct BlobStore {
     reserve: u64,
     next_upload: Arc<AtomicU64>,
     blocks: Blocks,
+    /// Uploads under a name that are going on.
+    named: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl std::fmt::Debug for BlobStore {
@@ -171,7 +195,13 @@ impl BlobStore {
                 folder.remove(&left)?;
             }
         }
-        Ok(Self { folder, reserve, next_upload: Arc::default(), blocks: Blocks::default() })
+        Ok(Self {
+            folder,
+            reserve,
+            next_upload: Arc::default(),
+            blocks: Blocks::default(),
+            named: Arc::default(),
+        })
     }
 
     /// Whether the blob is whole here.
@@ -209,6 +239,7 @@ impl BlobStore {
             hasher: ChunkHasher::default(),
             writing: Writing::new(file, 0, BLOB_BYTES_MAX),
             unfinished: Some(name),
+            parked: None,
         })
     }
 
@@ -323,6 +354,33 @@ impl BlobStore {
         Ok(Durable::vouch(StoredBlob { digest: *digest, length: reader.length() }))
     }
 
+    /// Blobs of which a file is here, the blob's or its list's, and that `is_known` does not know: at most
+    /// `most` of them, in any order.
+    ///
+    /// # Errors
+    /// The disk's, or those of `is_known`.
+    pub fn unknown<E: From<io::Error>>(
+        &self,
+        most: usize,
+        mut is_known: impl FnMut(&Digest) -> Result<bool, E>,
+    ) -> Result<Vec<Digest>, E> {
+        let mut unknown = Vec::new();
+        let mut failed = None;
+        self.folder.each(&mut |name| {
+            let digest = name.strip_suffix(LIST).unwrap_or(name).replacen('-', ":", 1);
+            let Ok(digest) = Digest::from_text(&digest) else { return };
+            if unknown.len() == most || failed.is_some() || unknown.contains(&digest) {
+                return;
+            }
+            match is_known(&digest) {
+                Ok(true) => {}
+                Ok(false) => unknown.push(digest),
+                Err(error) => failed = Some(error),
+            }
+        })?;
+        failed.map_or(Ok(unknown), Err)
+    }
+
     /// Removes a blob that nobody wants any more, durably. One that is not here is gone already.
     ///
     /// # Errors
@@ -376,6 +434,8 @@ pub struct Upload {
     hasher: ChunkHasher,
     writing: Writing,
     unfinished: Option<String>,
+    /// What it leaves behind when it is cut off; nothing: it leaves nothing.
+    parked: Option<Parked>,
 }
 
 impl Upload {
@@ -390,7 +450,8 @@ impl Upload {
             return Err(BlobError::Length);
         }
         self.hasher.update(bytes);
-        self.writing.write(&self.store, bytes)
+        self.writing.write(&self.store, bytes)?;
+        self.park()
     }
 
     /// Makes the file durable under its digest.
@@ -398,6 +459,8 @@ impl Upload {
     /// # Errors
     /// [`BlobError::Length`] when nothing was written, or the disk's.
     pub fn finish(mut self) -> Result<Uploaded, BlobError> {
+        // From here on it is a blob or nothing.
+        let named = self.parked.take();
         let list = std::mem::take(&mut self.hasher).finish().map_err(|_| BlobError::Length)?;
         let digest = list.digest();
         // Read and compared: whoever uploads it again may be mending what the disk lost.
@@ -408,13 +471,20 @@ impl Upload {
         let unfinished = self.unfinished.clone().expect("an upload finishes once");
         let blob = self.store.keep(&unfinished, &list)?;
         self.unfinished = None;
+        drop(named);
         Ok(Uploaded { blob, duplicate: false })
     }
 }
 
 impl Drop for Upload {
     fn drop(&mut self) {
+        if self.parked.is_some() {
+            // What cannot be written now is sent again.
+            let _ = self.writing.flush().and_then(|()| self.writing.wait()).and_then(|()| self.park());
+            return;
+        }
         if let Some(unfinished) = self.unfinished.take() {
+            let _ = self.store.folder.remove(&format!("{unfinished}{LIST}"));
             // The next start removes what cannot be removed now.
             let _ = self.store.folder.remove(&unfinished);
         }

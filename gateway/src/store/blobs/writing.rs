@@ -104,7 +104,7 @@ impl Writing {
     }
 
     /// Waits for the block that is on its way.
-    fn wait(&mut self) -> Result<(), BlobError> {
+    pub(super) fn wait(&mut self) -> Result<(), BlobError> {
         self.beside.as_mut().map_or(Ok(()), Beside::wait).map_err(io_error("write a blob"))
     }
 
