@@ -200,6 +200,9 @@ pub const BLOB_BLOCKS_KEPT_MAX: usize = 4;
 /// Bytes at the beginning of a blob that go through the system's cache: a scan of some pages, which is
 /// read again soon. What lies behind is too large to push everything else out of the cache.
 pub const BLOB_CACHED_BYTES: u64 = 4 * 1024 * 1024;
+/// Milliseconds between a credit and the first chunk that it allowed from which on a line counts as long:
+/// on a short one that is the time in which the chunks before it go by, 4 MiB at the speed of a disk.
+pub const BLOB_FAR_MILLIS: u64 = 15;
 /// Blobs that one node fetches at once, from all partners: with the credit, 64 MiB when every line is long.
 pub const BLOB_FETCHES_MAX: usize = 8;
 /// Blobs that one node fetches at once from one partner, so that a small file passes a large one.

@@ -6,7 +6,8 @@
 use super::{Blobs, blocking};
 use crate::id::NodeId;
 use crate::limits::{
-    BLOB_BURST_CHUNKS, BLOB_CHUNK_BYTES, BLOB_CREDIT_CHUNKS, BLOB_CREDIT_CHUNKS_MAX, BLOB_STALL_MILLIS_MAX,
+    BLOB_BURST_CHUNKS, BLOB_CHUNK_BYTES, BLOB_CREDIT_CHUNKS, BLOB_CREDIT_CHUNKS_MAX, BLOB_FAR_MILLIS,
+    BLOB_STALL_MILLIS_MAX,
 };
 use crate::refusal::{Refusal, RefusalCode};
 use crate::service::blob::Want;
@@ -17,7 +18,7 @@ use proto::exchange::v1 as wire;
 use proto::exchange::v1::frame::Kind as Frame;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// What the server of a transfer says.
@@ -110,6 +111,9 @@ impl Run {
     ) -> Result<Fetch, Refusal> {
         let mut ahead = BLOB_CREDIT_CHUNKS;
         let mut below = fetch.next() + ahead;
+        // The first chunk that the last credit allowed, and when that credit was given.
+        let mut allowed = (fetch.next(), Instant::now());
+        let mut is_far = false;
         let ask = wire::BlobAsk {
             transfer: self.transfer,
             digest: Bytes::copy_from_slice(&fetch.digest().to_wire()),
@@ -120,7 +124,7 @@ impl Run {
         self.send(Frame::BlobAsk(ask)).await?;
         let mut came = Vec::with_capacity(BLOB_BURST_CHUNKS);
         while fetch.needs_list() || fetch.next() < fetch.chunks() {
-            ahead = reach(ahead, answers.len());
+            ahead = reach(ahead, answers.len(), is_far);
             let stalled = Duration::from_millis(BLOB_STALL_MILLIS_MAX);
             let more = tokio::time::timeout(stalled, answers.recv_many(&mut came, BLOB_BURST_CHUNKS)).await;
             match more {
@@ -148,6 +152,10 @@ impl Run {
                     }
                 }
             }
+            if fetch.next() + chunks.len() as u64 > allowed.0 {
+                is_far = allowed.1.elapsed() >= Duration::from_millis(BLOB_FAR_MILLIS);
+                allowed.0 = u64::MAX;
+            }
             self.came += chunks.len() as u64;
             let bytes: usize = chunks.iter().map(Bytes::len).sum();
             self.blobs.measures.blob_bytes_fetched.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -155,6 +163,9 @@ impl Run {
             // No more than is written: what waits for the disk is in memory.
             let reaches = fetch.written() + ahead;
             if reaches.saturating_sub(below) >= BLOB_BURST_CHUNKS as u64 && below < fetch.chunks() {
+                if allowed.0 == u64::MAX {
+                    allowed = (below, Instant::now());
+                }
                 below = reaches;
                 self.send(Frame::BlobCredit(wire::BlobCredit { transfer: self.transfer, below })).await?;
             }
@@ -168,11 +179,11 @@ impl Run {
 }
 
 /// How far ahead of the disk the credit reaches next, of what it reached so far and the chunks that wait:
-/// on a long line nothing waits, and the line holds more than the first credit; where chunks wait, the
-/// disk is what is slow, and more of them would only lie in memory.
-fn reach(ahead: u64, waiting: usize) -> u64 {
+/// on a long line nothing waits, a credit is answered late, and the line holds more than the first credit.
+/// Where chunks wait, the disk is what is slow, and more of them would only lie in memory.
+fn reach(ahead: u64, waiting: usize, is_far: bool) -> u64 {
     let burst = BLOB_BURST_CHUNKS as u64;
-    if waiting == 0 {
+    if waiting == 0 && is_far {
         (ahead + burst).min(BLOB_CREDIT_CHUNKS_MAX)
     } else if waiting >= BLOB_BURST_CHUNKS {
         ahead.saturating_sub(burst).max(BLOB_CREDIT_CHUNKS)
@@ -193,14 +204,15 @@ mod tests {
     fn credit_reaches_further_while_the_line_is_what_is_slow_and_back_when_the_disk_is() {
         let mut ahead = BLOB_CREDIT_CHUNKS;
         for _ in 0..20 {
-            let further = reach(ahead, 0);
+            let further = reach(ahead, 0, true);
             assert!(further > ahead || ahead == BLOB_CREDIT_CHUNKS_MAX);
             ahead = further;
         }
         assert_eq!(ahead, BLOB_CREDIT_CHUNKS_MAX);
-        assert_eq!(reach(ahead, 3), ahead, "between the two it stays");
+        assert_eq!(reach(ahead, 3, true), ahead, "between the two it stays");
+        assert_eq!(reach(BLOB_CREDIT_CHUNKS, 0, false), BLOB_CREDIT_CHUNKS, "a short line holds little");
         for _ in 0..20 {
-            ahead = reach(ahead, BLOB_BURST_CHUNKS);
+            ahead = reach(ahead, BLOB_BURST_CHUNKS, true);
         }
         assert_eq!(ahead, BLOB_CREDIT_CHUNKS);
     }

@@ -271,6 +271,7 @@ impl BlobStore {
             next: 0,
             resumed: 0,
             writing: Writing::new(file, 0, length),
+            list_synced: false,
         };
         fetch.verify_what_is_here()?;
         let missing = length - (fetch.next * BLOB_CHUNK_BYTES as u64).min(length);
@@ -327,14 +328,13 @@ impl BlobStore {
         file.sync().map_err(&writing)
     }
 
-    /// Gives an unfinished file, which is synced, its name for good.
+    /// Gives an unfinished file, which is synced as its list is, its name for good.
     fn keep(&self, unfinished: &str, list: &ChunkList) -> Result<Durable<StoredBlob>, BlobError> {
         let keeping = io_error("give a blob its name");
         let (digest, length) = (list.digest(), list.length());
         let name = name(&digest);
         let listed = format!("{unfinished}{LIST}");
         // The list first: where the file is, the list is. Over one that is there already goes the same.
-        self.write_list(&listed, list)?;
         self.folder.rename(&listed, &format!("{name}{LIST}")).map_err(&keeping)?;
         self.folder.sync().map_err(&keeping)?;
         self.folder.rename(unfinished, &name).map_err(&keeping)?;
@@ -469,6 +469,7 @@ impl Upload {
         }
         self.writing.finish()?;
         let unfinished = self.unfinished.clone().expect("an upload finishes once");
+        self.store.write_list(&format!("{unfinished}{LIST}"), &list)?;
         let blob = self.store.keep(&unfinished, &list)?;
         self.unfinished = None;
         drop(named);
@@ -501,6 +502,8 @@ pub struct Fetch {
     next: u64,
     resumed: u64,
     writing: Writing,
+    /// Its list was synced by this fetch; what a killed one left may not be.
+    list_synced: bool,
 }
 
 impl Fetch {
@@ -567,7 +570,7 @@ impl Fetch {
         let list = list.filter(|list| list.length() == self.length);
         let list = list.ok_or(BlobError::Digest("the chunk list"))?;
         self.store.write_list(&format!("{}{LIST}", self.part), &list)?;
-        self.list = Some(list);
+        (self.list, self.list_synced) = (Some(list), true);
         // Chunks that came without a list were asked for from the first one on.
         self.next = 0;
         self.writing.restart(0)
@@ -600,6 +603,9 @@ impl Fetch {
     pub fn finish(mut self) -> Result<Durable<StoredBlob>, BlobError> {
         let list = self.list.take().filter(|list| list.chunks() == self.next).ok_or(BlobError::Missing)?;
         self.writing.finish()?;
+        if !self.list_synced {
+            self.store.write_list(&format!("{}{LIST}", self.part), &list)?;
+        }
         self.store.keep(&self.part, &list)
     }
 }
