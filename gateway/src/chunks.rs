@@ -130,6 +130,17 @@ fn new_chunk() -> Context {
 }
 
 impl ChunkHasher {
+    /// Goes on behind chunks that were hashed before, all of them full.
+    pub fn behind(hashes: Vec<Hash>) -> Self {
+        let length = hashes.len() as u64 * BLOB_CHUNK_BYTES as u64;
+        Self { hashes, length, ..Self::default() }
+    }
+
+    /// The hashes of the full chunks so far.
+    pub fn full(&self) -> &[Hash] {
+        &self.hashes
+    }
+
     /// Takes the next bytes. The caller sees to the limit of the whole, by [`ChunkHasher::length`].
     pub fn update(&mut self, mut bytes: &[u8]) {
         self.length += bytes.len() as u64;

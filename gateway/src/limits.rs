@@ -203,12 +203,25 @@ pub const BLOB_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 pub const BLOB_NAME_BYTES_MAX: usize = 255;
 /// Bytes of a blob's media type (RFC 6838 §4.2 allows 127 for each half; real ones are far shorter).
 pub const BLOB_MEDIA_TYPE_BYTES_MAX: usize = 127;
-/// Chunks of one transfer between the server's disk and the fetcher's: 4 MiB, what a 1 Gbit/s path of
-/// 30 ms holds. It bounds the memory of a transfer, whatever the file's size.
+/// Chunks of one transfer between the server's disk and the fetcher's: 4 MiB. It bounds the memory of a
+/// transfer, whatever the file's size.
 pub const BLOB_CREDIT_CHUNKS: u64 = 64;
+/// Chunks that they grow to while the fetcher waits for the line and not for its disk: 8 MiB. A 1 Gbit/s
+/// line of 30 ms holds 3.75 MB, and as much again is on its way to be verified and written, and as credit.
+pub const BLOB_CREDIT_CHUNKS_MAX: u64 = 128;
 /// Chunks that are read, or verified and written, in one go on a blocking thread.
 pub const BLOB_BURST_CHUNKS: usize = 16;
-/// Blobs that one node fetches at once, from all partners: with the credit, 32 MiB.
+/// Bytes of the memory in which such a burst is read or written.
+pub const BLOB_BLOCK_BYTES: usize = BLOB_BURST_CHUNKS * BLOB_CHUNK_BYTES;
+/// Blocks that are kept for the next burst: what one transfer has in use.
+pub const BLOB_BLOCKS_KEPT_MAX: usize = 4;
+/// Bytes at the beginning of a blob that go through the system's cache: a scan of some pages, which is
+/// read again soon. What lies behind is too large to push everything else out of the cache.
+pub const BLOB_CACHED_BYTES: u64 = 4 * 1024 * 1024;
+/// Milliseconds between a credit and the first chunk that it allowed from which on a line counts as long:
+/// on a short one that is the time in which the chunks before it go by, 4 MiB at the speed of a disk.
+pub const BLOB_FAR_MILLIS: u64 = 15;
+/// Blobs that one node fetches at once, from all partners: with the credit, 64 MiB when every line is long.
 pub const BLOB_FETCHES_MAX: usize = 8;
 /// Blobs that one node fetches at once from one partner, so that a small file passes a large one.
 pub const BLOB_FETCHES_PER_PEER_MAX: usize = 2;
@@ -216,6 +229,10 @@ pub const BLOB_FETCHES_PER_PEER_MAX: usize = 2;
 pub const BLOB_SERVES_PER_LINK_MAX: usize = 4;
 /// Blobs that business systems upload, or read, at once.
 pub const BLOB_UPLOADS_MAX: usize = 8;
+/// Unfinished uploads under a name that are kept for their sender to go on; of more the oldest goes.
+pub const BLOB_UPLOADS_PARKED_MAX: usize = 32;
+/// Milliseconds after which one that nobody went on with is given up.
+pub const BLOB_UPLOAD_PARKED_MILLIS_MAX: u64 = 24 * 60 * 60 * 1_000;
 /// Milliseconds without a chunk after which a transfer gives its place to another.
 pub const BLOB_STALL_MILLIS_MAX: u64 = 30_000;
 /// Milliseconds of the first pause before a blob is asked for again.
@@ -266,12 +283,16 @@ const _: () = assert!(
     "what an entry says about its blobs leaves a body its room"
 );
 const _: () =
-    assert!(BLOB_BURST_CHUNKS as u64 * 2 <= BLOB_CREDIT_CHUNKS, "a burst arrives while one is written");
+    assert!(BLOB_CACHED_BYTES.is_multiple_of(BLOB_BLOCK_BYTES as u64), "a block is one or the other");
+const _: () = assert!(
+    BLOB_BURST_CHUNKS as u64 * 3 <= BLOB_CREDIT_CHUNKS,
+    "a burst arrives while one is verified and one is written"
+);
 const _: () =
     assert!(BLOB_FETCHES_PER_PEER_MAX <= BLOB_SERVES_PER_LINK_MAX, "a partner serves what one fetches");
 const _: () = assert!(
-    BLOB_FETCHES_MAX as u64 * BLOB_CREDIT_CHUNKS * BLOB_CHUNK_BYTES as u64 <= 32 * 1024 * 1024,
-    "fetching takes 32 MiB at most"
+    BLOB_FETCHES_MAX as u64 * BLOB_CREDIT_CHUNKS_MAX * BLOB_CHUNK_BYTES as u64 <= 64 * 1024 * 1024,
+    "fetching takes 64 MiB at most"
 );
 const _: () = assert!(TRUST_POLL_MILLIS * 2 < 1000, "trust changes are seen within a second");
 const _: () = assert!(WATCH_MILLIS * 2 <= ALARM_CLEAR_MILLIS, "an alarm is not over between two looks");

@@ -169,6 +169,9 @@ pub struct Measures {
     pub commit_entries: Histogram,
     /// Entries of each batch sent.
     pub batch_sent_entries: Histogram,
+    /// Batches of one log that were on their way without a receipt when one more was sent, that one
+    /// included.
+    pub batches_in_flight: Histogram,
     /// Entries of each batch received.
     pub batch_received_entries: Histogram,
     /// Entries of peers that were refused here.
@@ -208,6 +211,7 @@ impl Default for Measures {
             sync_micros: Histogram::new(TIME_BOUNDS_MICROS),
             commit_entries: Histogram::new(SIZE_BOUNDS_ENTRIES),
             batch_sent_entries: Histogram::new(SIZE_BOUNDS_ENTRIES),
+            batches_in_flight: Histogram::new(SIZE_BOUNDS_ENTRIES),
             batch_received_entries: Histogram::new(SIZE_BOUNDS_ENTRIES),
             refused_given: RefusalCounts::new(),
             refused_received: RefusalCounts::new(),

@@ -164,6 +164,12 @@ refusals! {
         "附件应在本节点磁盘上却读不到；请由备份恢复 data_dir/blobs。",
         "The blob should be on this node's disk and cannot be read; restore data_dir/blobs from a backup.";
 
+    BlobUploadOpen = "blob.upload_open", Operator, Unavailable,
+        "同名上传正在进行；待其结束或断开后再续传。",
+        "An upload under this name is going on; go on with it when that one has ended.";
+    BlobUploadOffset = "blob.upload_offset", Operator, FailedPrecondition,
+        "续传位置与本节点已有字节数不符；先查询已有字节数（ShowUpload），由该处续传，或自 0 重传。",
+        "The upload does not go on where this node's bytes end; ask how many there are (ShowUpload) and go on there, or begin at 0.";
     BlobDisk = "blob.disk", Operator, Unavailable,
         "附件目录读写失败；请检查磁盘与 data_dir/blobs 的权限，随后重试。",
         "The blob folder cannot be read or written; check the disk and the rights to data_dir/blobs, then try again.";

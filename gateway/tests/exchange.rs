@@ -803,6 +803,32 @@ async fn an_upload_that_nobody_names_is_given_up_and_one_that_somebody_may_name_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_a_crash_left_before_its_commit_is_removed_and_what_any_fact_names_is_kept() {
+    let world = World::new(42);
+    let folder = tempfile::tempdir().unwrap();
+    let (hunan, hubei, _line) = world.agreed().await;
+    let blobs = blobs_of(&hunan, folder.path());
+    let (unnamed, _) = upload(&blobs, b"uploaded and not named yet").await;
+    let (named, _) = upload(&blobs, b"named").await;
+    hunan.submit(naming(&hunan, "2026-1", &named)).await.unwrap();
+    settled(&hunan, &hubei).await;
+    // What a crash between the last rename and the commit leaves: the folder knows it, the journal not.
+    let left = gateway::store::blobs::BlobStore::open(folder.path(), 0).unwrap();
+    let mut half = left.upload().unwrap();
+    half.write(b"whole and unknown").unwrap();
+    let unknown = half.finish().unwrap().blob.digest;
+    assert!(blobs.held_bytes(&unknown) > 0);
+
+    assert_eq!(blobs.remove_unknown().await.unwrap(), 1);
+    assert_eq!(blobs.held_bytes(&unknown), 0);
+    for kept in [&unnamed, &named] {
+        assert_eq!(blobs.held_bytes(&kept.digest), kept.length);
+    }
+    assert_eq!(blobs.remove_unknown().await.unwrap(), 0, "nothing is left to remove");
+    assert!(!upload(&blobs, b"whole and unknown").await.1, "whoever uploads it again brings it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_before_a_file_is_removed_leaves_it_to_the_next_sweep_or_to_who_uploads_it_again() {
     let world = World::new(41);
     let folder = tempfile::tempdir().unwrap();

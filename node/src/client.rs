@@ -21,6 +21,9 @@ pub const LOCAL_REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes that one stream of the local socket may have on its way: files, and a full batch of submissions.
 pub const LOCAL_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 
+/// Bytes of one HTTP/2 frame on the local socket: a part of a file as `blob put` sends it is four.
+pub const LOCAL_FRAME_BYTES: u32 = 64 * 1024;
+
 /// Milliseconds to connect. The socket is on the same machine.
 const CONNECT_MILLIS_MAX: u64 = 5_000;
 
@@ -68,6 +71,7 @@ pub async fn connect(socket: &Path) -> Result<Clients, ConnectError> {
     let channel = Endpoint::from_static("http://tongban.local")
         .initial_stream_window_size(LOCAL_WINDOW_BYTES)
         .initial_connection_window_size(LOCAL_WINDOW_BYTES)
+        .max_frame_size(LOCAL_FRAME_BYTES)
         .connect_timeout(Duration::from_millis(CONNECT_MILLIS_MAX))
         .connect_with_connector(tower::service_fn(move |_: http::Uri| {
             let path = path.clone();

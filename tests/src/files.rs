@@ -40,9 +40,43 @@ impl Desk {
 
     /// Uploads a file.
     pub async fn upload(&mut self, bytes: &[u8]) -> Result<pb::UploadReply, Status> {
-        let parts: Vec<_> =
-            bytes.chunks(PART_BYTES).map(|part| pb::UploadPart { data: part.to_vec().into() }).collect();
+        let parts: Vec<_> = bytes
+            .chunks(PART_BYTES)
+            .map(|part| pb::UploadPart { data: part.to_vec().into(), ..Default::default() })
+            .collect();
         self.clients.business.upload_blob(tokio_stream::iter(parts)).await.map(tonic::Response::into_inner)
+    }
+
+    /// Bytes of an unfinished upload under a name that the node has.
+    pub async fn upload_held(&mut self, name: &str) -> u64 {
+        let request = pb::ShowUploadRequest { upload: name.into() };
+        self.clients.business.show_upload(request).await.expect("an answer").into_inner().held_bytes
+    }
+
+    /// Uploads a file under a name from a byte on.
+    pub async fn upload_from(
+        &mut self,
+        name: &str,
+        bytes: &[u8],
+        offset: u64,
+    ) -> Result<pb::UploadReply, Status> {
+        let parts = parts_from(name, bytes, offset);
+        self.clients.business.upload_blob(tokio_stream::iter(parts)).await.map(tonic::Response::into_inner)
+    }
+
+    /// Begins to upload under a name and stays in the middle of it, as [`Desk::half_upload`] does.
+    pub async fn half_upload_as(
+        &mut self,
+        name: &str,
+        bytes: &[u8],
+    ) -> tokio::sync::mpsc::Sender<pb::UploadPart> {
+        let (sender, parts) = tokio::sync::mpsc::channel(64);
+        let mut business = self.clients.business.clone();
+        tokio::spawn(async move { business.upload_blob(ReceiverStream::new(parts)).await });
+        for part in parts_from(name, bytes, 0) {
+            sender.send(part).await.expect("the upload goes on");
+        }
+        sender
     }
 
     /// Begins to upload and stays in the middle of it: the sender ends it when it is dropped.
@@ -51,7 +85,10 @@ impl Desk {
         let mut business = self.clients.business.clone();
         tokio::spawn(async move { business.upload_blob(ReceiverStream::new(parts)).await });
         for part in bytes.chunks(PART_BYTES) {
-            sender.send(pb::UploadPart { data: part.to_vec().into() }).await.expect("the upload goes on");
+            sender
+                .send(pb::UploadPart { data: part.to_vec().into(), ..Default::default() })
+                .await
+                .expect("the upload goes on");
         }
         sender
     }
@@ -85,6 +122,18 @@ impl Desk {
         let view = self.blob(digest).await.expect("a blob that was uploaded");
         view.uses.iter().filter(|one| one.from == me).all(|one| one.received)
     }
+}
+
+fn parts_from(name: &str, bytes: &[u8], offset: u64) -> Vec<pb::UploadPart> {
+    let rest = &bytes[usize::try_from(offset).expect("an offset in a file in memory")..];
+    let part = |part: &[u8]| pb::UploadPart { data: part.to_vec().into(), ..Default::default() };
+    let mut parts: Vec<_> = rest.chunks(PART_BYTES).map(part).collect();
+    if parts.is_empty() {
+        parts.push(pb::UploadPart::default());
+    }
+    parts[0].upload = name.into();
+    parts[0].offset = offset;
+    parts
 }
 
 /// A file to be named in a message.

@@ -5,7 +5,10 @@
 
 use super::{Blobs, blocking};
 use crate::id::NodeId;
-use crate::limits::{BLOB_BURST_CHUNKS, BLOB_CHUNK_BYTES, BLOB_CREDIT_CHUNKS, BLOB_STALL_MILLIS_MAX};
+use crate::limits::{
+    BLOB_BURST_CHUNKS, BLOB_CHUNK_BYTES, BLOB_CREDIT_CHUNKS, BLOB_CREDIT_CHUNKS_MAX, BLOB_FAR_MILLIS,
+    BLOB_STALL_MILLIS_MAX,
+};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::service::blob::Want;
 use crate::store::Durable;
@@ -15,7 +18,7 @@ use proto::exchange::v1 as wire;
 use proto::exchange::v1::frame::Kind as Frame;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// What the server of a transfer says.
@@ -29,7 +32,7 @@ pub(crate) enum Answer {
 }
 
 /// Answers that wait for one transfer; within its credit a server never fills this.
-pub(crate) const ANSWERS_MAX: usize = BLOB_CREDIT_CHUNKS as usize + 2;
+pub(crate) const ANSWERS_MAX: usize = BLOB_CREDIT_CHUNKS_MAX as usize + 2;
 
 /// How a fetch ended.
 pub(crate) struct Fetched {
@@ -106,7 +109,11 @@ impl Run {
         mut fetch: Fetch,
         answers: &mut mpsc::Receiver<Answer>,
     ) -> Result<Fetch, Refusal> {
-        let mut below = fetch.next() + BLOB_CREDIT_CHUNKS;
+        let mut ahead = BLOB_CREDIT_CHUNKS;
+        let mut below = fetch.next() + ahead;
+        // The first chunk that the last credit allowed, and when that credit was given.
+        let mut allowed = (fetch.next(), Instant::now());
+        let mut is_far = false;
         let ask = wire::BlobAsk {
             transfer: self.transfer,
             digest: Bytes::copy_from_slice(&fetch.digest().to_wire()),
@@ -117,6 +124,7 @@ impl Run {
         self.send(Frame::BlobAsk(ask)).await?;
         let mut came = Vec::with_capacity(BLOB_BURST_CHUNKS);
         while fetch.needs_list() || fetch.next() < fetch.chunks() {
+            ahead = reach(ahead, answers.len(), is_far);
             let stalled = Duration::from_millis(BLOB_STALL_MILLIS_MAX);
             let more = tokio::time::timeout(stalled, answers.recv_many(&mut came, BLOB_BURST_CHUNKS)).await;
             match more {
@@ -144,12 +152,20 @@ impl Run {
                     }
                 }
             }
+            if fetch.next() + chunks.len() as u64 > allowed.0 {
+                is_far = allowed.1.elapsed() >= Duration::from_millis(BLOB_FAR_MILLIS);
+                allowed.0 = u64::MAX;
+            }
             self.came += chunks.len() as u64;
             let bytes: usize = chunks.iter().map(Bytes::len).sum();
             self.blobs.measures.blob_bytes_fetched.fetch_add(bytes as u64, Ordering::Relaxed);
             fetch = blocking(move || fetch.take_chunks(&chunks).map(|()| fetch)).await?;
-            let reaches = fetch.next() + BLOB_CREDIT_CHUNKS;
-            if reaches - below >= BLOB_BURST_CHUNKS as u64 && below < fetch.chunks() {
+            // No more than is written: what waits for the disk is in memory.
+            let reaches = fetch.written() + ahead;
+            if reaches.saturating_sub(below) >= BLOB_BURST_CHUNKS as u64 && below < fetch.chunks() {
+                if allowed.0 == u64::MAX {
+                    allowed = (below, Instant::now());
+                }
                 below = reaches;
                 self.send(Frame::BlobCredit(wire::BlobCredit { transfer: self.transfer, below })).await?;
             }
@@ -162,6 +178,42 @@ impl Run {
     }
 }
 
+/// How far ahead of the disk the credit reaches next, of what it reached so far and the chunks that wait:
+/// on a long line nothing waits, a credit is answered late, and the line holds more than the first credit.
+/// Where chunks wait, the disk is what is slow, and more of them would only lie in memory.
+fn reach(ahead: u64, waiting: usize, is_far: bool) -> u64 {
+    let burst = BLOB_BURST_CHUNKS as u64;
+    if waiting == 0 && is_far {
+        (ahead + burst).min(BLOB_CREDIT_CHUNKS_MAX)
+    } else if waiting >= BLOB_BURST_CHUNKS {
+        ahead.saturating_sub(burst).max(BLOB_CREDIT_CHUNKS)
+    } else {
+        ahead
+    }
+}
+
 fn frame(kind: Frame) -> wire::Frame {
     wire::Frame { kind: Some(kind) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credit_reaches_further_while_the_line_is_what_is_slow_and_back_when_the_disk_is() {
+        let mut ahead = BLOB_CREDIT_CHUNKS;
+        for _ in 0..20 {
+            let further = reach(ahead, 0, true);
+            assert!(further > ahead || ahead == BLOB_CREDIT_CHUNKS_MAX);
+            ahead = further;
+        }
+        assert_eq!(ahead, BLOB_CREDIT_CHUNKS_MAX);
+        assert_eq!(reach(ahead, 3, true), ahead, "between the two it stays");
+        assert_eq!(reach(BLOB_CREDIT_CHUNKS, 0, false), BLOB_CREDIT_CHUNKS, "a short line holds little");
+        for _ in 0..20 {
+            ahead = reach(ahead, BLOB_BURST_CHUNKS, true);
+        }
+        assert_eq!(ahead, BLOB_CREDIT_CHUNKS);
+    }
 }

@@ -55,10 +55,10 @@ impl std::fmt::Debug for Blobs {
 
 /// Fetches what entries name, and gives up what none does, until the node stops.
 pub async fn run(links: Arc<Links>, blobs: Arc<Blobs>) {
-    let clock = Arc::clone(&links.clock);
+    let (clock, bells) = (Arc::clone(&links.clock), Arc::clone(&links.bells));
     tokio::select! {
         () = planner::run(links, Arc::clone(&blobs)) => {}
-        () = sweep::run(clock, blobs) => {}
+        () = sweep::run(clock, blobs, bells) => {}
     }
 }
 
@@ -68,6 +68,8 @@ pub(crate) fn refusal(error: &BlobError) -> Refusal {
         BlobError::Length => RefusalCode::BlobTooLarge,
         BlobError::Digest(_) => RefusalCode::BlobDigest,
         BlobError::Missing => RefusalCode::BlobMissing,
+        BlobError::Open => RefusalCode::BlobUploadOpen,
+        BlobError::Offset { .. } => RefusalCode::BlobUploadOffset,
         BlobError::Full { .. } => RefusalCode::StoreFull,
         BlobError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
             RefusalCode::StoreFull
@@ -144,12 +146,38 @@ impl Blobs {
     /// # Errors
     /// `node.overloaded` when as many are on their way as may be, `store.full`, or the disk's.
     pub async fn upload(self: &Arc<Self>) -> Result<BlobUpload, Refusal> {
+        self.begin(BlobStore::upload).await
+    }
+
+    /// Goes on with an upload under a name from byte `offset` on, or begins it at 0. When it is cut off,
+    /// what came is kept for a day.
+    ///
+    /// # Errors
+    /// As [`Blobs::upload`]; `blob.upload_open` while it is going on, `blob.upload_offset` when its bytes
+    /// here end elsewhere.
+    pub async fn upload_named(self: &Arc<Self>, name: String, offset: u64) -> Result<BlobUpload, Refusal> {
+        self.begin(move |store| store.upload_named(&name, offset)).await
+    }
+
+    /// Bytes of the unfinished upload under that name that are here.
+    ///
+    /// # Errors
+    /// `store.unknown` when the process is at its end.
+    pub async fn upload_held(&self, name: String) -> Result<u64, Refusal> {
+        let store = self.store.clone();
+        blocking(move || Ok(store.upload_held(&name))).await
+    }
+
+    async fn begin(
+        self: &Arc<Self>,
+        begin: impl FnOnce(&BlobStore) -> Result<Upload, BlobError> + Send + 'static,
+    ) -> Result<BlobUpload, Refusal> {
         let place = self.place()?;
         if !self.disk().admits(DiskUse::Take) {
             return Err(Refusal::retry_after(RefusalCode::StoreFull, RETRY_SPACE_MILLIS, "the disk is low"));
         }
         let store = self.store.clone();
-        let upload = blocking(move || store.upload()).await?;
+        let upload = blocking(move || begin(&store)).await?;
         Ok(BlobUpload {
             blobs: Arc::clone(self),
             idle: Some(upload),
@@ -225,12 +253,14 @@ impl BlobUpload {
     pub async fn finish(mut self) -> Result<(StoredBlob, bool), Refusal> {
         self.flush().await?;
         let upload = self.idle().await?;
+        let blobs = Arc::clone(&self.blobs);
         // A caller that goes away leaves no file that the journal does not know.
         let finished = tokio::spawn(async move {
-            let _keeping = self.blobs.keeping.read().await;
+            let _place = self;
+            let _keeping = blobs.keeping.read().await;
             let Uploaded { blob, duplicate } = blocking(move || upload.finish()).await?;
-            self.blobs.measures.blob_bytes_uploaded.fetch_add(blob.length, Ordering::Relaxed);
-            self.blobs.stored(&blob, true).await?;
+            blobs.measures.blob_bytes_uploaded.fetch_add(blob.length, Ordering::Relaxed);
+            blobs.stored(&blob, true).await?;
             tracing::info!(digest = blob.digest.to_text(), bytes = blob.length, duplicate, "blob uploaded");
             Ok((*blob, duplicate))
         });
@@ -242,6 +272,31 @@ async fn blocking_outcome<T>(work: JoinHandle<Result<T, BlobError>>) -> Result<T
     match work.await {
         Ok(done) => done.map_err(|error| refusal(&error)),
         Err(_) => Err(RefusalCode::StoreUnknown.into()),
+    }
+}
+
+impl Drop for BlobUpload {
+    fn drop(&mut self) {
+        // What was taken and not written yet is written, if the upload is one that goes on later.
+        let parts = std::mem::take(&mut self.waiting);
+        let (idle, writing) = (self.idle.take(), self.writing.take());
+        if parts.is_empty() || (idle.is_none() && writing.is_none()) {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let upload = match (idle, writing) {
+                    (Some(upload), _) => Some(upload),
+                    (None, Some(writing)) => blocking_outcome(writing).await.ok(),
+                    (None, None) => None,
+                };
+                if let Some(mut upload) = upload {
+                    let rest = move || parts.iter().try_for_each(|part| upload.write(part));
+                    // What cannot be written is sent again.
+                    let _ = blocking(rest).await;
+                }
+            });
+        }
     }
 }
 

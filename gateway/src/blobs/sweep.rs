@@ -2,27 +2,60 @@
 //! fill the disk. The committer judges, in one order with the submissions that may name them: here is
 //! only found what may be old enough, and removed what was given up.
 //!
+//! Once after each start it removes files that no fact names: a crash between a blob's last rename and the
+//! commit that knows of it leaves one, whole and unknown, and its sender heard of no success. Not before
+//! every partner was met, whose copies may bring back entries that name such a file; and each is looked at
+//! again while nobody can be between a rename and its commit.
+//!
 //! A crash after the journal knows that an upload is given up leaves its file and a row that says so;
 //! the next sweep removes both. A crash after the file is gone leaves the row alone. Whoever uploads the
 //! file again in between finds it, or brings it.
 
 use super::{Blobs, blocking};
 use crate::clock::Clock;
+use crate::committer::bells::{Bells, Topic};
 use crate::committer::{Command, rows};
-use crate::id::Digest;
+use crate::id::{Digest, NodeId};
 use crate::limits::{BLOB_SWEEP_MILLIS, BLOB_SWEEP_PAGE_MAX, BLOB_UNNAMED_MILLIS_MAX};
 use crate::refusal::{Refusal, RefusalCode};
+use crate::store::blobs::BlobError;
 use crate::store::index::prefix_end;
 use crate::store::{Direction, Table};
 use crate::time::UnixMillis;
+use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-/// Sweeps every now and then.
-pub(super) async fn run(clock: Arc<dyn Clock>, blobs: Arc<Blobs>) {
+/// Sweeps every now and then, and once after the start removes what no fact names.
+pub(super) async fn run(clock: Arc<dyn Clock>, blobs: Arc<Blobs>, bells: Arc<Bells>) {
+    tokio::join!(now_and_then(clock, &blobs), after_the_start(&blobs, &bells));
+}
+
+async fn after_the_start(blobs: &Arc<Blobs>, bells: &Arc<Bells>) {
+    let partners = blobs.partners();
+    let listener = bells.listen(partners.into_iter().map(Topic::Peer));
+    while !blobs.has_met_all() {
+        if listener.rung().await.is_err() {
+            return;
+        }
+    }
+    match blobs.remove_unknown().await {
+        Ok(0) => {}
+        Ok(removed) => {
+            tracing::info!(removed, "files that no entry or upload of the journal names are removed")
+        }
+        Err(refusal) => tracing::warn!(code = %refusal.code, detail = refusal.detail,
+            "files that nobody knows cannot be removed until the next start"),
+    }
+}
+
+async fn now_and_then(clock: Arc<dyn Clock>, blobs: &Arc<Blobs>) {
     loop {
         tokio::time::sleep(Duration::from_millis(BLOB_SWEEP_MILLIS)).await;
-        if let Err(refusal) = blobs.sweep(clock.now()).await {
+        let store = blobs.store.clone();
+        // Files are dated by the system's clock.
+        let forgotten = blocking(move || store.forget_parked(SystemTime::now())).await;
+        if let Err(refusal) = blobs.sweep(clock.now()).await.and(forgotten) {
             tracing::warn!(code = %refusal.code, detail = refusal.detail,
                 "uploads that no entry names cannot be given up yet");
         }
@@ -30,6 +63,85 @@ pub(super) async fn run(clock: Arc<dyn Clock>, blobs: Arc<Blobs>) {
 }
 
 impl Blobs {
+    fn partners(&self) -> Vec<NodeId> {
+        self.snapshot.read().expect("no holder of the snapshot panics").out.keys().copied().collect()
+    }
+
+    /// Whether every partner has stated its copy since the start: no own entry can come back that this node
+    /// does not know.
+    fn has_met_all(&self) -> bool {
+        let snapshot = self.snapshot.read().expect("no holder of the snapshot panics");
+        snapshot.out.values().all(|log| log.contacted)
+    }
+
+    /// Removes files that no fact names, and says how many blobs they were. To be called when every partner
+    /// was met.
+    ///
+    /// # Errors
+    /// The disk's; what is left over goes after the next start.
+    pub async fn remove_unknown(self: &Arc<Self>) -> Result<u64, Refusal> {
+        let mut removed = 0;
+        loop {
+            let blobs = Arc::clone(self);
+            let found = tokio::task::spawn_blocking(move || {
+                blobs.store.unknown(BLOB_SWEEP_PAGE_MAX, |digest| blobs.is_known(digest))
+            });
+            let found = found.await.unwrap_or_else(|_| Err(io::Error::other("the search panicked")));
+            let found = found.map_err(|error| Refusal::new(RefusalCode::BlobDisk, error.to_string()))?;
+            if found.is_empty() {
+                return Ok(removed);
+            }
+            // Once begun it goes through: who stops waiting must not let others at files that still go.
+            let removing = Arc::clone(self);
+            let gone = tokio::spawn(async move { removing.remove_if_unknown(found).await });
+            let gone = gone.await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))?;
+            removed += gone;
+            if gone == 0 {
+                // Somebody has come to know all of them meanwhile; the next look finds others, or none.
+                return Ok(removed);
+            }
+        }
+    }
+
+    async fn remove_if_unknown(self: &Arc<Self>, found: Vec<Digest>) -> Result<u64, Refusal> {
+        // Nobody is between a rename and its commit now.
+        let _alone = self.keeping.write().await;
+        let blobs = Arc::clone(self);
+        blocking(move || {
+            let mut gone = 0;
+            for digest in found {
+                let is_known = blobs.is_known(&digest);
+                let is_known =
+                    is_known.map_err(|source| BlobError::Io { doing: "look a blob up", source })?;
+                if !is_known {
+                    blobs.store.remove(&digest)?;
+                    gone += 1;
+                }
+            }
+            Ok(gone)
+        })
+        .await
+    }
+
+    /// Whether any fact names the blob: as stored, as given up, or in an entry of either direction.
+    fn is_known(&self, digest: &Digest) -> io::Result<bool> {
+        let index = self.archive.index();
+        let damaged = |error: crate::store::IndexError| io::Error::other(error.to_string());
+        for key in [rows::blob(digest), rows::blob_given_up(digest)] {
+            if index.get(Table::Blob, &key).map_err(damaged)?.is_some() {
+                return Ok(true);
+            }
+        }
+        for prefix in [rows::blob_names_in(digest), rows::blob_names_out(digest)] {
+            let end = prefix_end(&prefix);
+            let first = index.range(Table::Blob, &prefix, &end, 1, Direction::Ascending);
+            if !first.map_err(damaged)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Gives up the uploads that no entry named for [`BLOB_UNNAMED_MILLIS_MAX`], and removes their
     /// files and those of earlier ones. Says how many files are gone.
     ///

@@ -93,6 +93,22 @@ impl Gateway {
         self.0.blobs.upload().await
     }
 
+    /// Goes on with an upload under a name, or begins it at 0.
+    ///
+    /// # Errors
+    /// See [`Blobs::upload_named`].
+    pub async fn upload_blob_named(&self, name: String, offset: u64) -> Result<BlobUpload, Refusal> {
+        self.0.blobs.upload_named(name, offset).await
+    }
+
+    /// Bytes of the unfinished upload under that name that are here.
+    ///
+    /// # Errors
+    /// See [`Blobs::upload_held`].
+    pub async fn upload_held(&self, name: String) -> Result<u64, Refusal> {
+        self.0.blobs.upload_held(name).await
+    }
+
     /// Begins to give a file that is whole here, from byte `offset` on.
     ///
     /// # Errors

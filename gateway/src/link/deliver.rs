@@ -69,6 +69,7 @@ pub(super) async fn deliver(
         links.measures.batch_sent_entries.observe(batch.entries.len() as u64);
         next = batch.first + batch.entries.len() as u64;
         in_flight.push_back(next);
+        links.measures.batches_in_flight.observe(in_flight.len() as u64);
         sent.add(batch.checkpoint.clone(), credit);
         let batch = wire::Batch {
             epoch: log.epoch,

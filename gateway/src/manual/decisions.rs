@@ -169,6 +169,29 @@
 //! *What would change our mind.* A partner that never comes back keeps every forgotten upload here: then
 //! contact within so many days, instead of since the start.
 //!
+//! # Large files go past the system's cache
+//!
+//! *Context.* At 1 GiB the receiver spent more time on copying into fresh pages of the cache than on
+//! hashing. Those pages push out what the index and the journal's readers want, and a sync of the journal
+//! can find the disk busy with them.
+//! *Choice.* What lies behind a blob's first 4 MiB ([`crate::limits::BLOB_CACHED_BYTES`]) is written and
+//! read with `O_DIRECT`, in aligned blocks of 1 MiB that are used again, one written while the next is
+//! hashed. A file system that refuses is served by way of its cache. Credit counts what is written, so a
+//! slow disk still bounds the memory.
+//! *What would change our mind.* Readers that come back to large files again and again; or a kernel whose
+//! buffered writes can drop their pages behind them (`RWF_DONTCACHE`) on every file system in use.
+//!
+//! # An unfinished upload is believed by its hashes
+//!
+//! *Context.* An upload of 2 GiB over a slow line dies with its client or its node. What is in the file
+//! then may be all of it, some, or garbage after a power cut; syncing and journalling marks would cost a
+//! commit for each.
+//! *Choice.* As with a fetch: the hashes of full chunks stand beside the file, and who goes on is told how
+//! many chunks match them, from the first on. No order of writes and no sync is needed for it, and nothing
+//! is claimed: durable is what `UploadReply` names. The name of an upload is its sender's own; one socket
+//! is one trust domain.
+//! *What would change our mind.* Several senders that do not trust each other on one socket.
+//!
 //! # Completion of a file is an event of the node, not of a channel
 //!
 //! *Context.* An entry appears to a business system at once; its file may take an hour. A channel's order

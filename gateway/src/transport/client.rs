@@ -1,9 +1,13 @@
 //! The dialling side: one task per peer with an address, which keeps one link standing.
 
+use super::read_ahead::ReadAhead;
 use super::server::tell_refused_handshake;
 use super::standing::CertificateStanding;
 use super::tls::{Clock, TrustHandle};
-use super::{CONNECTION_WINDOW_BYTES, FRAMES_QUEUED_MAX, KEEPALIVE_SECONDS, STREAM_WINDOW_BYTES};
+use super::{
+    CONNECTION_WINDOW_BYTES, FRAMES_QUEUED_MAX, HTTP2_FRAME_BYTES, KEEPALIVE_SECONDS, STREAM_WINDOW_BYTES,
+    TLS_BUFFER_BYTES,
+};
 use crate::channel::circuit::{Decision, Event};
 use crate::id::NodeId;
 use crate::limits::{FRAME_BYTES_MAX, HANDSHAKE_MILLIS_MAX, REDIAL_MILLIS_MAX, REDIAL_MILLIS_MIN};
@@ -133,6 +137,7 @@ async fn connect(
     let endpoint = Endpoint::from_static("http://peer.tongban")
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(HTTP2_FRAME_BYTES)
         .http2_keep_alive_interval(Duration::from_secs(KEEPALIVE_SECONDS))
         .keep_alive_timeout(Duration::from_secs(KEEPALIVE_SECONDS))
         .keep_alive_while_idle(true)
@@ -147,10 +152,12 @@ async fn connect(
             tcp.set_nodelay(true)?;
             // The name is not used: who answers is judged by the SPIFFE id alone.
             let name = ServerName::try_from("peer.tongban").expect("a constant DNS name");
-            let stream = TlsConnector::from(config).connect(name, tcp).await.inspect_err(|error| {
+            let connecting = TlsConnector::from(config).connect(name, ReadAhead::new(tcp));
+            let mut stream = connecting.await.inspect_err(|error| {
                 tell_refused_handshake(&measures, Side::Dialled, &address, error);
             })?;
-            let (_, connection) = stream.get_ref();
+            let (_, connection) = stream.get_mut();
+            connection.set_buffer_limit(Some(TLS_BUFFER_BYTES));
             let chain = connection.peer_certificates().unwrap_or_default();
             *seen.lock().expect("no holder of the chain panics") =
                 chain.iter().cloned().map(CertificateDer::into_owned).collect();

@@ -1,11 +1,12 @@
 //! The accept loop: each handshake in its own task with a timeout, the TLS configuration of the
 //! moment, and the verified peer handed to `link`.
 
+use super::read_ahead::ReadAhead;
 use super::standing::CertificateStanding;
 use super::tls::{Clock, TrustHandle, trust_error};
 use super::{
-    CONNECTION_WINDOW_BYTES, FRAMES_QUEUED_MAX, KEEPALIVE_ACCEPTED_SECONDS, KEEPALIVE_SECONDS,
-    STREAM_WINDOW_BYTES,
+    CONNECTION_WINDOW_BYTES, FRAMES_QUEUED_MAX, HTTP2_FRAME_BYTES, KEEPALIVE_ACCEPTED_SECONDS,
+    KEEPALIVE_SECONDS, STREAM_WINDOW_BYTES, TLS_BUFFER_BYTES,
 };
 use crate::limits::{FRAME_BYTES_MAX, HANDSHAKE_MILLIS_MAX, HANDSHAKES_MAX};
 use crate::link::{self, Links};
@@ -52,6 +53,7 @@ pub async fn serve(
     let served = tonic::transport::Server::builder()
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(HTTP2_FRAME_BYTES)
         .http2_keepalive_interval(Some(Duration::from_secs(KEEPALIVE_ACCEPTED_SECONDS)))
         .http2_keepalive_timeout(Some(Duration::from_secs(KEEPALIVE_SECONDS)))
         .max_concurrent_streams(16)
@@ -84,10 +86,13 @@ async fn accept(
         let (accepted, measures) = (accepted.clone(), Arc::clone(&measures));
         tokio::spawn(async move {
             let _ = tcp.set_nodelay(true);
-            let handshake =
-                tokio::time::timeout(Duration::from_millis(HANDSHAKE_MILLIS_MAX), acceptor.accept(tcp));
+            let handshake = tokio::time::timeout(
+                Duration::from_millis(HANDSHAKE_MILLIS_MAX),
+                acceptor.accept(ReadAhead::new(tcp)),
+            );
             match handshake.await {
-                Ok(Ok(stream)) => {
+                Ok(Ok(mut stream)) => {
+                    stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES));
                     let _ = accepted.send(Ok(PeerConnection(stream))).await;
                 }
                 Ok(Err(error)) => {
@@ -142,7 +147,7 @@ pub(super) fn tell_refused_handshake(measures: &Measures, side: Side, address: &
 }
 
 /// A TLS connection whose peer showed a certificate.
-struct PeerConnection(TlsStream<TcpStream>);
+struct PeerConnection(TlsStream<ReadAhead<TcpStream>>);
 
 #[derive(Clone)]
 struct PeerCertificates(Arc<Vec<CertificateDer<'static>>>);
@@ -174,6 +179,19 @@ impl AsyncWrite for PeerConnection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    // A frame's head and content go in one write, and so in one system call.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -2,7 +2,7 @@
 //! makes room for one more. A message counts when its receipt arrived, which the node verified.
 
 use super::figures::Figures;
-use super::pair::{Pair, with_pair};
+use super::pair::{Pair, with_far_pair};
 use super::{ExchangeArgs, disk, machine, refused};
 use crate::client::LOCAL_MESSAGE_BYTES_MAX;
 use crate::demo::DemoError;
@@ -36,7 +36,8 @@ pub(super) const DRAIN: Duration = Duration::from_secs(60);
 
 /// Runs the measurement.
 pub(super) async fn run(args: &ExchangeArgs, chinese: bool) -> Result<Figures, DemoError> {
-    with_pair(args.keep.as_deref(), args.suite, chinese, async |pair, narrator| {
+    let length = args.line.length();
+    with_far_pair(args.keep.as_deref(), args.suite, length, chinese, async |pair, narrator| {
         measure(args, pair, narrator).await
     })
     .await
@@ -109,12 +110,17 @@ async fn measure(args: &ExchangeArgs, pair: &Pair, narrator: &Narrator) -> Resul
     let messages = load.accepted as f64;
     Ok(Figures {
         disk: Some(disk),
-        asked: vec![
-            ("size", args.size.to_string()),
-            ("concurrency", args.concurrency.to_string()),
-            ("duration", args.duration.to_string()),
-            ("suite", args.suite.name().to_owned()),
-        ],
+        asked: [
+            vec![
+                ("size", args.size.to_string()),
+                ("concurrency", args.concurrency.to_string()),
+                ("duration", args.duration.to_string()),
+                ("suite", args.suite.name().to_owned()),
+            ],
+            args.line.asked(),
+        ]
+        .concat(),
+        line_bytes_most: pair.line.as_ref().map(|line| line.on_the_way_most().0),
         messages_per_s: Some(count / lasted),
         p50_ms: at(0.5),
         p90_ms: at(0.9),

@@ -37,6 +37,8 @@ pub(super) struct Figures {
     pub mb_per_s: Option<f64>,
     /// The same file's, from the local socket to this node's disk.
     pub upload_mb_per_s: Option<f64>,
+    /// The most bytes that were on the line between the nodes at one time, in the direction of the load.
+    pub line_bytes_most: Option<u64>,
     /// From the start to the ready line, after a stop in order.
     pub ready_s: Option<f64>,
     /// The same after SIGKILL under load.
@@ -110,6 +112,9 @@ impl Figures {
         }
         if let Some((_, en)) = &self.partners {
             object.insert("partners".to_owned(), json!(en));
+        }
+        if let Some(bytes) = self.line_bytes_most {
+            object.insert("link_bytes_most".to_owned(), json!(bytes));
         }
         if let Some(disk) = &self.disk {
             object.insert("disk".to_owned(), json!(disk));
@@ -190,6 +195,10 @@ impl Figures {
         }
         if let Some(rate) = self.mb_per_s {
             line("附件传送", "file transferred", format!("{rate:.1} MB/s"));
+        }
+        if let Some(bytes) = self.line_bytes_most {
+            let words = format!("{:.2} MB", bytes as f64 / 1e6);
+            line("线路上同时在途最多", "most on the line at one time", words);
         }
         for (zh, en, seconds) in [
             ("就绪：正常停止后", "ready after a stop in order", self.ready_s),

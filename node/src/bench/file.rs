@@ -3,7 +3,7 @@
 //! the receiver verified chunk by chunk.
 
 use super::figures::Figures;
-use super::pair::{Pair, with_pair};
+use super::pair::{Pair, with_far_pair};
 use super::{FileArgs, disk, machine, refused};
 use crate::demo::DemoError;
 use crate::demo::error::within;
@@ -31,7 +31,8 @@ const BYTES_PER_SECOND_LEAST: u64 = 1_000_000;
 
 /// Runs the measurement.
 pub(super) async fn run(args: &FileArgs, chinese: bool) -> Result<Figures, DemoError> {
-    with_pair(args.keep.as_deref(), args.suite, chinese, async |pair, narrator| {
+    let length = args.line.length();
+    with_far_pair(args.keep.as_deref(), args.suite, length, chinese, async |pair, narrator| {
         measure(args, pair, narrator).await
     })
     .await
@@ -70,6 +71,9 @@ async fn measure(args: &FileArgs, pair: &Pair, narrator: &Narrator) -> Result<Fi
         }],
         ..local::SubmitRequest::default()
     };
+    if let Some(line) = &pair.line {
+        line.forget_most();
+    }
     narrator.tell(Moment::note("提交引用该文件的转递", "a case.forward that names it is submitted"));
     let began = Instant::now();
     pair.yueyang.business().submit(request).await.map_err(|status| refused(&status))?;
@@ -103,7 +107,12 @@ async fn measure(args: &FileArgs, pair: &Pair, narrator: &Narrator) -> Result<Fi
     }
     Ok(Figures {
         disk: Some(disk),
-        asked: vec![("bytes", args.bytes.to_string()), ("suite", args.suite.name().to_owned())],
+        asked: [
+            vec![("bytes", args.bytes.to_string()), ("suite", args.suite.name().to_owned())],
+            args.line.asked(),
+        ]
+        .concat(),
+        line_bytes_most: pair.line.as_ref().map(|line| line.on_the_way_most().0),
         mb_per_s: transfer_s.map(|seconds| megabytes / seconds),
         upload_mb_per_s: Some(megabytes / upload_s),
         peak_rss_mib: Some(peak_rss_mib),
@@ -128,7 +137,7 @@ async fn upload(pair: &Pair, bytes: u64) -> Result<String, DemoError> {
             }
             let count = (bytes - offset).min(PART_BYTES as u64);
             let data = Bytes::copy_from_slice(&part[..count as usize]);
-            if sender.send(local::UploadPart { data }).await.is_err() {
+            if sender.send(local::UploadPart { data, ..Default::default() }).await.is_err() {
                 return; // the node refused it and says why
             }
             offset += count;

@@ -4,13 +4,15 @@
 //!
 //! `pair` starts the two nodes and lets them agree, `exchange` loads them, `file` sends one large file,
 //! `recover` stops and kills a node, `overload` offers more than it can take, `peers` gives a node hundreds
-//! of `partners`, `disk` asks the disk, `machine` reads what the system knows of processes, `figures` says it to people
+//! of `partners`, `line` puts a long line between the two nodes, `disk` asks the disk, `machine` reads what the
+//! system knows of processes, `figures` says it to people
 //! and machines.
 
 mod disk;
 mod exchange;
 mod figures;
 mod file;
+pub mod line;
 mod machine;
 mod overload;
 mod pair;
@@ -23,6 +25,7 @@ use crate::demo::DemoError;
 use crate::text::Lang;
 use devpki::KeyKind;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// `tongban bench …`
 #[derive(Debug, clap::Subcommand)]
@@ -70,6 +73,31 @@ impl BenchSuite {
     }
 }
 
+/// The line between the two nodes; loopback itself when absent.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct LineArgs {
+    /// Put a line of that round trip between the nodes, milliseconds. 节点间往返时延（毫秒）
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..=i64::from(line::ROUND_TRIP_MILLIS_MAX)))]
+    pub link_delay_ms: Option<u32>,
+    /// What that line carries in each direction, Mbit/s. 线路带宽（兆比特每秒）
+    #[arg(long, value_name = "MBIT", requires = "link_delay_ms", default_value_t = 1000,
+        value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub link_mbit: u32,
+}
+
+impl LineArgs {
+    fn length(&self) -> Option<line::Length> {
+        let round_trip = Duration::from_millis(u64::from(self.link_delay_ms?));
+        Some(line::Length { round_trip, bits_per_s: u64::from(self.link_mbit) * 1_000_000 })
+    }
+
+    /// What was asked for, for the figures.
+    fn asked(&self) -> Vec<(&'static str, String)> {
+        let Some(delay) = self.link_delay_ms else { return Vec::new() };
+        vec![("link_delay_ms", delay.to_string()), ("link_mbit", self.link_mbit.to_string())]
+    }
+}
+
 /// What `bench exchange` is asked for.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ExchangeArgs {
@@ -88,6 +116,9 @@ pub struct ExchangeArgs {
     /// What the nodes sign with. 算法套件
     #[arg(long, value_enum, default_value_t = BenchSuite::P256Sha256)]
     pub suite: BenchSuite,
+    /// A long line between the nodes.
+    #[command(flatten)]
+    pub line: LineArgs,
     /// Keep both nodes' folders here; must be empty or absent.
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
@@ -103,6 +134,9 @@ pub struct FileArgs {
     /// What the nodes sign with. 算法套件
     #[arg(long, value_enum, default_value_t = BenchSuite::P256Sha256)]
     pub suite: BenchSuite,
+    /// A long line between the nodes.
+    #[command(flatten)]
+    pub line: LineArgs,
     /// Keep both nodes' folders here; must be empty or absent.
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,

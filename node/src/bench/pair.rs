@@ -1,6 +1,7 @@
 //! Two nodes of two provinces that have agreed on every item, and a way in by their local sockets.
 
 use super::BenchSuite;
+use super::line::{Length, Line};
 use crate::demo::catalogue::{self, ItemPlan};
 use crate::demo::desk::{Desk, PATIENCE};
 use crate::demo::error::within;
@@ -27,6 +28,8 @@ pub(super) struct Pair {
     pub day: Date,
     /// When the pair was started.
     pub now: UnixMillis,
+    /// Between the two, when there is one.
+    pub line: Option<Line>,
 }
 
 /// Starts a pair, measures with it, and ends both processes whatever came of it, Ctrl-C included.
@@ -36,9 +39,21 @@ pub(super) async fn with_pair<T>(
     chinese: bool,
     measure: impl AsyncFnOnce(&mut Pair, &Narrator) -> Result<T, DemoError>,
 ) -> Result<T, DemoError> {
-    with_prepared_pair(
+    with_far_pair(keep, suite, None, chinese, measure).await
+}
+
+/// The same with a long line between the two nodes.
+pub(super) async fn with_far_pair<T>(
+    keep: Option<&Path>,
+    suite: BenchSuite,
+    length: Option<Length>,
+    chinese: bool,
+    measure: impl AsyncFnOnce(&mut Pair, &Narrator) -> Result<T, DemoError>,
+) -> Result<T, DemoError> {
+    with_any_pair(
         keep,
         suite,
+        length,
         chinese,
         |_| Ok(()),
         async |pair, (), narrator| measure(pair, narrator).await,
@@ -54,9 +69,20 @@ pub(super) async fn with_prepared_pair<P, T>(
     prepare: impl FnOnce(&Rig) -> Result<P, DemoError>,
     measure: impl AsyncFnOnce(&mut Pair, P, &Narrator) -> Result<T, DemoError>,
 ) -> Result<T, DemoError> {
+    with_any_pair(keep, suite, None, chinese, prepare, measure).await
+}
+
+async fn with_any_pair<P, T>(
+    keep: Option<&Path>,
+    suite: BenchSuite,
+    length: Option<Length>,
+    chinese: bool,
+    prepare: impl FnOnce(&Rig) -> Result<P, DemoError>,
+    measure: impl AsyncFnOnce(&mut Pair, P, &Narrator) -> Result<T, DemoError>,
+) -> Result<T, DemoError> {
     // Machines read the standard output, whatever they asked for: what is said goes beside it.
     let narrator = Narrator::new(chinese, true);
-    let (mut pair, prepared) = Pair::start(keep, suite, prepare, &narrator).await?;
+    let (mut pair, prepared) = Pair::start(keep, suite, length, prepare, &narrator).await?;
     let outcome = tokio::select! {
         outcome = measure(&mut pair, prepared, &narrator) => outcome,
         interrupted = interruption() => Err(interrupted),
@@ -70,12 +96,22 @@ impl Pair {
     pub(super) async fn start<P>(
         keep: Option<&Path>,
         suite: BenchSuite,
+        length: Option<Length>,
         prepare: impl FnOnce(&Rig) -> Result<P, DemoError>,
         narrator: &Narrator,
     ) -> Result<(Self, P), DemoError> {
         let now = SystemClock.now();
         let mut rig = Rig::build(keep, i64::try_from(now.0).unwrap_or(i64::MAX), suite.key())?;
         let prepared = prepare(&rig)?;
+        let line = match length {
+            None => None,
+            Some(length) => {
+                let failed = DemoError::file(Path::new("127.0.0.1"));
+                let line = Line::to(rig.xianning.address(), length).await.map_err(failed)?;
+                rig.yueyang.dials(rig.xianning.address(), line.address())?;
+                Some(line)
+            }
+        };
         for node in [&mut rig.xianning, &mut rig.yueyang] {
             node.start(READY).await?;
         }
@@ -91,7 +127,7 @@ impl Pair {
             format!("both nodes are ready: {} submits, {} receives", submits.en, decides.en),
         ));
         let item = items.into_iter().next().ok_or_else(|| DemoError::Broken("no items".into()))?;
-        Ok((Self { rig, yueyang, xianning, item, day: day_of(now)?, now }, prepared))
+        Ok((Self { rig, yueyang, xianning, item, day: day_of(now)?, now, line }, prepared))
     }
 
     /// Both nodes' processes, 岳阳's first.

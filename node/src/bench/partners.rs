@@ -92,7 +92,7 @@ pub(super) fn invite(
     rig.yueyang.configure(&lines)?;
     Ok(Invited {
         hub: rig.yueyang.place.node(),
-        hub_address: format!("127.0.0.1:{}", rig.yueyang.port),
+        hub_address: rig.yueyang.address().to_string(),
         province: Province::open(&authorities.join("ca").join(rig.xianning.place.domain), now_ms)?,
         trust: Arc::new(ArcSwap::from_pointee(trust)),
         signing,

@@ -12,7 +12,9 @@ use gateway::chunks::ChunkHasher;
 use gateway::id::Digest;
 use gateway::refusal::{Refusal, RefusalCode};
 use gateway::time::UnixMillis;
-use proto::local::v1::{BlobView, NamedBlob, ReadBlobRequest, ShowBlobRequest, UploadPart};
+use proto::local::v1::{
+    BlobView, NamedBlob, ReadBlobRequest, ShowBlobRequest, ShowUploadRequest, UploadPart,
+};
 use serde_json::json;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -31,7 +33,7 @@ const PARTS_QUEUED_MAX: usize = 8;
 /// `tongban blob put`
 #[derive(Debug, Args)]
 pub struct PutArgs {
-    /// The file, 1 byte to 2 GiB; removed when no message names it within 14 days. 文件（14 天内无报文引用即删除）
+    /// The file, 1 byte to 2 GiB; removed when no message names it within 14 days; put again after a break, it goes on where it was. 文件（14 天内无报文引用即删除；中断后重新上传即续传）
     pub file: PathBuf,
 }
 
@@ -106,23 +108,58 @@ fn cannot_read(path: &Path, error: &std::io::Error) -> Failure {
     Failure::input(both!("读不了 {path}:{error}", "cannot read {path}: {error}"))
 }
 
-/// Uploads a file.
+/// Under what name a file is uploaded: the same file by the same path, unchanged, goes on where an earlier
+/// upload was cut off.
+fn upload_name(path: &Path, file: &File) -> std::io::Result<String> {
+    let metadata = file.metadata()?;
+    let changed = metadata.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let path = path.canonicalize()?;
+    let mut name = ChunkHasher::default();
+    name.update(path.as_os_str().as_encoded_bytes());
+    name.update(format!("/{}/{}", metadata.len(), changed.as_nanos()).as_bytes());
+    let digest = name.finish().map_err(std::io::Error::other)?.digest();
+    Ok(format!("tongban blob put {}", digest.to_text()))
+}
+
+/// Uploads a file; one that was cut off before goes on where it was.
 ///
 /// # Errors
 /// When it cannot be read, or the node refuses it.
 pub async fn put(console: Console, mut clients: Clients, args: PutArgs) -> Result<(), Failure> {
-    let mut file = File::open(&args.file).map_err(|error| cannot_read(&args.file, &error))?;
+    let unreadable = |error: std::io::Error| cannot_read(&args.file, &error);
+    let mut file = File::open(&args.file).map_err(unreadable)?;
+    let name = upload_name(&args.file, &file).map_err(unreadable)?;
+    let asked = clients.business.show_upload(ShowUploadRequest { upload: name.clone() }).await;
+    let held = asked.map_err(|status| from_status(&status))?.into_inner().held_bytes;
     let (sender, parts) = tokio::sync::mpsc::channel(PARTS_QUEUED_MAX);
     let (gone, broken) = tokio::sync::oneshot::channel();
     let reader = tokio::task::spawn_blocking(move || {
+        // All of it is hashed here: the digest of the answer is then that of this file, whoever sent what.
+        let mut hasher = ChunkHasher::default();
+        let mut first = Some((name, held));
+        let mut skip = held;
         loop {
             let mut part = vec![0; PART_BYTES];
             match file.read(&mut part) {
-                Ok(0) => return,
+                Ok(0) => {
+                    if let Some((upload, offset)) = first.take() {
+                        // All of it is there already; the node hears whose end this is.
+                        let _ = sender.blocking_send(UploadPart { upload, offset, ..UploadPart::default() });
+                    }
+                    return hasher.finish().ok().map(|list| list.digest().to_text());
+                }
                 Ok(read) => {
                     part.truncate(read);
-                    if sender.blocking_send(UploadPart { data: part.into() }).is_err() {
-                        return; // the node refused it and says why
+                    hasher.update(&part);
+                    let known = usize::try_from(skip).map_or(read, |skip| skip.min(read));
+                    skip -= known as u64;
+                    if known == read {
+                        continue;
+                    }
+                    let (upload, offset) = first.take().unwrap_or_default();
+                    let part = UploadPart { data: part.split_off(known).into(), upload, offset };
+                    if sender.blocking_send(part).is_err() {
+                        return None; // the node refused it and says why
                     }
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
@@ -130,7 +167,7 @@ pub async fn put(console: Console, mut clients: Clients, args: PutArgs) -> Resul
                     // Half a file must not pass for a whole one: with the sender the stream stays open
                     // until the call is given up.
                     let _ = gone.send((error, sender));
-                    return;
+                    return None;
                 }
             }
         }
@@ -141,9 +178,16 @@ pub async fn put(console: Console, mut clients: Clients, args: PutArgs) -> Resul
         stored = clients.business.upload_blob(ReceiverStream::new(parts)) => stored,
     };
     let stored = stored.map_err(|status| from_status(&status))?.into_inner();
-    let _ = reader.await;
+    let here = reader.await.ok().flatten();
     let (digest, bytes, duplicate) = (stored.digest, stored.length, stored.duplicate);
-    let document = json!({"digest": digest, "bytes": bytes, "duplicate": duplicate});
+    if here.as_ref() != Some(&digest) {
+        let file = args.file.display();
+        return Err(Failure::input(both!(
+            "{file} 在上传中被改动，节点所存并非此文件；请再次上传。",
+            "{file} changed while it was uploaded, and what the node holds is not this file; put it again."
+        )));
+    }
+    let document = json!({"digest": digest, "bytes": bytes, "duplicate": duplicate, "resumed_bytes": held});
     console.result(&document, |lang| {
         if duplicate {
             lang.pick(

@@ -5,7 +5,7 @@ use super::error::{DemoError, within};
 use super::place::{Place, XIANNING, YUEYANG};
 use devpki::{KeyKind, NodePlan};
 use rustix::process::{Pid, Signal, kill_process};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -48,7 +48,8 @@ impl Rig {
             give_keys(&authorities, &home, place)?;
             // 岳阳 dials: one link serves both directions.
             let config = write_config(&home, place, port, (partner, partner_port, *place == YUEYANG))?;
-            Ok::<_, DemoError>(Node { place, port, home, config, child: None })
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            Ok::<_, DemoError>(Node { place, address, home, config, child: None })
         };
         Ok(Self {
             yueyang: node(&YUEYANG, yueyang_port, &XIANNING, xianning_port)?,
@@ -70,8 +71,9 @@ impl Rig {
         let home = self.folder.path.join(format!("{}-{}", place.code, place.en.to_lowercase()));
         give_keys(&authorities, &home, place)?;
         let (port, _) = free_ports()?;
-        let config = write_config(&home, place, port, (&YUEYANG, self.yueyang.port, true))?;
-        Ok(Node { place, port, home, config, child: None })
+        let config = write_config(&home, place, port, (&YUEYANG, self.yueyang.address.port(), true))?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Ok(Node { place, address, home, config, child: None })
     }
 
     /// The folder of the certification authorities, as `devpki` writes it.
@@ -106,14 +108,26 @@ impl Rig {
 pub(crate) struct Node {
     /// The city.
     pub place: &'static Place,
-    /// Where partners dial it, on loopback.
-    pub port: u16,
+    address: SocketAddr,
     home: PathBuf,
     config: PathBuf,
     child: Option<Child>,
 }
 
 impl Node {
+    /// Where partners dial it.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Has the node, which does not run yet, dial another address instead of its partner's.
+    pub(crate) fn dials(&self, partner: SocketAddr, instead: SocketAddr) -> Result<(), DemoError> {
+        let failed = || DemoError::file(&self.config);
+        let text = std::fs::read_to_string(&self.config).map_err(failed())?;
+        let (partner, instead) = (format!("\"{partner}\""), format!("\"{instead}\""));
+        std::fs::write(&self.config, text.replace(&partner, &instead)).map_err(failed())
+    }
+
     /// The local socket.
     pub(crate) fn socket(&self) -> PathBuf {
         self.home.join(SOCKET)

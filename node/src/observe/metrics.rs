@@ -120,6 +120,12 @@ impl Reading {
                 measures.batch_sent_entries.read(),
             ),
             (
+                "tongban_batches_in_flight",
+                "Batches on their way to a partner without a receipt when one more was sent, with it",
+                1.0,
+                measures.batches_in_flight.read(),
+            ),
+            (
                 "tongban_batch_received_entries",
                 "Entries of a batch that was received",
                 1.0,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gateway::gateway::{BlobStored, Gateway, InboxEntry, NamedFile};
 use gateway::id::{Digest, MessageId};
-use gateway::limits::BLOBS_PER_ENTRY_MAX;
+use gateway::limits::{BLOBS_PER_ENTRY_MAX, NAME_BYTES_MAX};
 use gateway::refusal::{Refusal, RefusalCode};
 use gateway::service::blob::Attachment;
 use gateway::service::person::Personal;
@@ -97,19 +97,55 @@ pub(super) async fn upload(
     mut parts: Streaming<pb::UploadPart>,
 ) -> Result<pb::UploadReply, Status> {
     let refused = |refusal: Refusal| to_status(&refusal);
-    let mut upload = gateway.upload_blob().await.map_err(refused)?;
-    let patience = Duration::from_millis(UPLOAD_STALL_MILLIS_MAX);
-    loop {
-        let next = tokio::time::timeout(patience, parts.message()).await;
-        let next = next.map_err(|_| to_status(&RefusalCode::Overloaded.into()))?;
-        let Some(part) = next? else { break };
-        if part.data.len() > PART_BYTES_MAX {
-            return Err(invalid(format!("data: over {PART_BYTES_MAX} bytes")));
+    let mut next = part(&mut parts).await?;
+    let (name, offset) = next.as_mut().map_or_else(Default::default, |first| {
+        (std::mem::take(&mut first.upload), std::mem::take(&mut first.offset))
+    });
+    let begun = if name.is_empty() {
+        if offset > 0 {
+            return Err(invalid("offset: only an upload under a name goes on".to_owned()));
         }
-        upload.write(part.data).await.map_err(refused)?;
+        gateway.upload_blob().await
+    } else {
+        gateway.upload_blob_named(upload_name(name)?, offset).await
+    };
+    let mut upload = begun.map_err(refused)?;
+    while let Some(taken) = next {
+        upload.write(taken.data).await.map_err(refused)?;
+        next = part(&mut parts).await?;
     }
     let (blob, duplicate) = upload.finish().await.map_err(refused)?;
     Ok(pb::UploadReply { digest: blob.digest.to_text(), length: blob.length, duplicate })
+}
+
+/// The next part of an upload; nothing at its end.
+async fn part(parts: &mut Streaming<pb::UploadPart>) -> Result<Option<pb::UploadPart>, Status> {
+    let patience = Duration::from_millis(UPLOAD_STALL_MILLIS_MAX);
+    let next = tokio::time::timeout(patience, parts.message()).await;
+    let next = next.map_err(|_| to_status(&RefusalCode::Overloaded.into()))??;
+    match next {
+        Some(part) if part.data.len() > PART_BYTES_MAX => {
+            Err(invalid(format!("data: over {PART_BYTES_MAX} bytes")))
+        }
+        next => Ok(next),
+    }
+}
+
+fn upload_name(name: String) -> Result<String, Status> {
+    if (1..=NAME_BYTES_MAX).contains(&name.len()) {
+        Ok(name)
+    } else {
+        Err(invalid(format!("upload: 1 to {NAME_BYTES_MAX} bytes")))
+    }
+}
+
+/// How far an upload under a name has come.
+pub(super) async fn show_upload(
+    gateway: &Gateway,
+    request: pb::ShowUploadRequest,
+) -> Result<pb::UploadView, Status> {
+    let held = gateway.upload_held(upload_name(request.upload)?).await;
+    Ok(pb::UploadView { held_bytes: held.map_err(|refusal| to_status(&refusal))? })
 }
 
 /// Gives a file.

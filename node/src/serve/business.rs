@@ -366,6 +366,13 @@ impl Business for BusinessService {
         blob::upload(&self.gateway, request.into_inner()).await.map(Response::new)
     }
 
+    async fn show_upload(
+        &self,
+        request: Request<pb::ShowUploadRequest>,
+    ) -> Result<Response<pb::UploadView>, Status> {
+        blob::show_upload(&self.gateway, request.into_inner()).await.map(Response::new)
+    }
+
     type ReadBlobStream = blob::Parts;
 
     async fn read_blob(

@@ -41,7 +41,9 @@ use self::operator::OperatorService;
 use self::socket::LocalSocket;
 use self::submitters::Submitters;
 use crate::both;
-use crate::client::{LOCAL_MESSAGE_BYTES_MAX, LOCAL_REQUEST_BYTES_MAX, LOCAL_WINDOW_BYTES};
+use crate::client::{
+    LOCAL_FRAME_BYTES, LOCAL_MESSAGE_BYTES_MAX, LOCAL_REQUEST_BYTES_MAX, LOCAL_WINDOW_BYTES,
+};
 use crate::config::material::Material;
 use crate::config::{Config, LogFormat};
 use crate::console::{Console, Failure};
@@ -167,6 +169,7 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
         tonic::transport::Server::builder()
             .initial_stream_window_size(LOCAL_WINDOW_BYTES)
             .initial_connection_window_size(4 * LOCAL_WINDOW_BYTES)
+            .max_frame_size(LOCAL_FRAME_BYTES)
             .add_service(
                 BusinessServer::new(BusinessService { gateway: gateway.clone(), submitters })
                     .max_decoding_message_size(LOCAL_REQUEST_BYTES_MAX)

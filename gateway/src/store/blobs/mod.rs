@@ -4,6 +4,8 @@
 //! blobs/sha256-<hex>            the file            appears last: where it is, everything is
 //! blobs/sha256-<hex>.list       its chunk list
 //! blobs/unfinished/upload-…     an upload           removed at the next start
+//! blobs/unfinished/named-…      one under a name, and .list, the hashes of its full chunks so far
+//!                                                   kept for a day: it goes on where it was
 //! blobs/unfinished/sha256-<hex> a fetch, and .list  kept: it goes on where it was
 //! ```
 //!
@@ -14,20 +16,28 @@
 //!
 //! Knows digests and chunks, nothing of entries, partners or permissions. Calls block.
 
+mod block;
 mod files;
+mod parked;
 #[cfg(test)]
 mod tests;
+mod writing;
 
+use self::block::Blocks;
+use self::parked::Parked;
+use self::writing::Writing;
 use super::Durable;
 use crate::chunks::{ChunkHasher, ChunkList, chunk_count, length_fits};
 use crate::id::Digest;
-use crate::limits::{BLOB_BURST_CHUNKS, BLOB_BYTES_MAX, BLOB_CHUNK_BYTES, BLOB_SYNC_BYTES};
+use crate::limits::{BLOB_BURST_CHUNKS, BLOB_BYTES_MAX, BLOB_CACHED_BYTES, BLOB_CHUNK_BYTES};
 use bytes::Bytes;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::time::SystemTime;
 
 /// Where unfinished files lie.
 const UNFINISHED: &str = "unfinished/";
@@ -50,6 +60,10 @@ pub(in crate::store) trait Folder: Send + Sync {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Names below `unfinished/`, with it.
     fn unfinished(&self) -> io::Result<Vec<String>>;
+    /// Names beside `unfinished/`, one by one.
+    fn each(&self, visit: &mut dyn FnMut(&str)) -> io::Result<()>;
+    /// When a file's bytes were changed last.
+    fn changed(&self, name: &str) -> io::Result<SystemTime>;
     /// Makes the names durable.
     fn sync(&self) -> io::Result<()>;
     /// Free bytes on the disk.
@@ -64,6 +78,16 @@ pub(in crate::store) trait File: Send + Sync {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
     /// Writes all of `bytes`.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// As [`File::read_at`], past the system's cache where the disk can do that: the first `needed` bytes
+    /// of an aligned `buffer` of an aligned length from an aligned offset, perhaps more.
+    fn read_direct_at(&self, offset: u64, buffer: &mut [u8], needed: usize) -> io::Result<()> {
+        self.read_at(offset, &mut buffer[..needed])
+    }
+    /// As [`File::write_at`], past the system's cache where the disk can do that: offset, length and place
+    /// in memory are aligned.
+    fn write_direct_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write_at(offset, bytes)
+    }
     /// Cuts it.
     fn truncate(&self, bytes: u64) -> io::Result<()>;
     /// Makes everything written durable, the length included.
@@ -97,6 +121,17 @@ pub enum BlobError {
     /// The sender's: a chunk or the list is not what the digest names.
     #[error("{0} is not what the digest names")]
     Digest(&'static str),
+    /// The sender's: an upload under that name is going on.
+    #[error("an upload under that name is going on")]
+    Open,
+    /// The sender's: an upload goes on at another place than where its bytes end.
+    #[error("{held} bytes are here, not {offset}")]
+    Offset {
+        /// Bytes that are here.
+        held: u64,
+        /// Where the sender would have gone on.
+        offset: u64,
+    },
     /// Nobody's: it is not here.
     #[error("the blob is not in the folder")]
     Missing,
@@ -133,6 +168,9 @@ pub struct BlobStore {
     /// Free bytes that a blob leaves on the disk: where the node takes nothing new.
     reserve: u64,
     next_upload: Arc<AtomicU64>,
+    blocks: Blocks,
+    /// Uploads under a name that are going on.
+    named: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl std::fmt::Debug for BlobStore {
@@ -157,7 +195,13 @@ impl BlobStore {
                 folder.remove(&left)?;
             }
         }
-        Ok(Self { folder, reserve, next_upload: Arc::default() })
+        Ok(Self {
+            folder,
+            reserve,
+            next_upload: Arc::default(),
+            blocks: Blocks::default(),
+            named: Arc::default(),
+        })
     }
 
     /// Whether the blob is whole here.
@@ -193,8 +237,9 @@ impl BlobStore {
         Ok(Upload {
             store: self.clone(),
             hasher: ChunkHasher::default(),
-            writing: Writing::new(file, BLOB_BYTES_MAX),
+            writing: Writing::new(file, 0, BLOB_BYTES_MAX),
             unfinished: Some(name),
+            parked: None,
         })
     }
 
@@ -225,7 +270,8 @@ impl BlobStore {
             list,
             next: 0,
             resumed: 0,
-            writing: Writing::new(file, length),
+            writing: Writing::new(file, 0, length),
+            list_synced: false,
         };
         fetch.verify_what_is_here()?;
         let missing = length - (fetch.next * BLOB_CHUNK_BYTES as u64).min(length);
@@ -250,7 +296,7 @@ impl BlobStore {
         let name = name(digest);
         let file = self.folder.open(&name).map_err(missing("open a blob"))?;
         let list = self.read_list(&format!("{name}{LIST}"), *digest)?;
-        Ok(BlobReader { file, list })
+        Ok(BlobReader { file, list, blocks: self.blocks.clone() })
     }
 
     fn read_list(&self, name: &str, digest: Digest) -> Result<ChunkList, BlobError> {
@@ -282,14 +328,13 @@ impl BlobStore {
         file.sync().map_err(&writing)
     }
 
-    /// Gives an unfinished file, which is synced, its name for good.
+    /// Gives an unfinished file, which is synced as its list is, its name for good.
     fn keep(&self, unfinished: &str, list: &ChunkList) -> Result<Durable<StoredBlob>, BlobError> {
         let keeping = io_error("give a blob its name");
         let (digest, length) = (list.digest(), list.length());
         let name = name(&digest);
         let listed = format!("{unfinished}{LIST}");
         // The list first: where the file is, the list is. Over one that is there already goes the same.
-        self.write_list(&listed, list)?;
         self.folder.rename(&listed, &format!("{name}{LIST}")).map_err(&keeping)?;
         self.folder.sync().map_err(&keeping)?;
         self.folder.rename(unfinished, &name).map_err(&keeping)?;
@@ -307,6 +352,33 @@ impl BlobStore {
             return Err(BlobError::Missing);
         }
         Ok(Durable::vouch(StoredBlob { digest: *digest, length: reader.length() }))
+    }
+
+    /// Blobs of which a file is here, the blob's or its list's, and that `is_known` does not know: at most
+    /// `most` of them, in any order.
+    ///
+    /// # Errors
+    /// The disk's, or those of `is_known`.
+    pub fn unknown<E: From<io::Error>>(
+        &self,
+        most: usize,
+        mut is_known: impl FnMut(&Digest) -> Result<bool, E>,
+    ) -> Result<Vec<Digest>, E> {
+        let mut unknown = Vec::new();
+        let mut failed = None;
+        self.folder.each(&mut |name| {
+            let digest = name.strip_suffix(LIST).unwrap_or(name).replacen('-', ":", 1);
+            let Ok(digest) = Digest::from_text(&digest) else { return };
+            if unknown.len() == most || failed.is_some() || unknown.contains(&digest) {
+                return;
+            }
+            match is_known(&digest) {
+                Ok(true) => {}
+                Ok(false) => unknown.push(digest),
+                Err(error) => failed = Some(error),
+            }
+        })?;
+        failed.map_or(Ok(unknown), Err)
     }
 
     /// Removes a blob that nobody wants any more, durably. One that is not here is gone already.
@@ -356,60 +428,14 @@ impl BlobStore {
     }
 }
 
-/// A file that is being written, and synced beside it every now and then.
-struct Writing {
-    file: Arc<dyn File>,
-    /// Bytes that will be in it at most.
-    length_max: u64,
-    /// Up to here the disk was asked for room: others take of it meanwhile.
-    room_checked: u64,
-    unsynced: u64,
-    /// A sync that runs beside the writing. Its failure must not be lost: the next sync would say
-    /// nothing of it.
-    sync: Option<JoinHandle<io::Result<()>>>,
-}
-
-impl Writing {
-    fn new(file: Arc<dyn File>, length_max: u64) -> Self {
-        Self { file, length_max, room_checked: 0, unsynced: 0, sync: None }
-    }
-
-    fn write_at(&mut self, store: &BlobStore, offset: u64, bytes: &[u8]) -> Result<(), BlobError> {
-        if offset + bytes.len() as u64 > self.room_checked {
-            let ahead = (self.length_max - offset).min(BLOB_SYNC_BYTES + bytes.len() as u64);
-            store.room_for(ahead)?;
-            self.room_checked = offset + ahead;
-        }
-        self.file.write_at(offset, bytes).map_err(io_error("write a blob"))?;
-        self.unsynced += bytes.len() as u64;
-        if self.unsynced >= BLOB_SYNC_BYTES && self.sync.as_ref().is_none_or(JoinHandle::is_finished) {
-            self.join()?;
-            self.unsynced = 0;
-            let file = Arc::clone(&self.file);
-            let thread = std::thread::Builder::new().name("blob-sync".into());
-            self.sync = Some(thread.spawn(move || file.sync()).map_err(io_error("start a sync"))?);
-        }
-        Ok(())
-    }
-
-    fn join(&mut self) -> Result<(), BlobError> {
-        let Some(sync) = self.sync.take() else { return Ok(()) };
-        let outcome = sync.join().unwrap_or_else(|_| Err(io::Error::other("the sync panicked")));
-        outcome.map_err(io_error("sync a blob"))
-    }
-
-    fn finish(&mut self) -> Result<(), BlobError> {
-        self.join()?;
-        self.file.sync().map_err(io_error("sync a blob"))
-    }
-}
-
 /// A file that a business system uploads. Dropped before [`Upload::finish`], it leaves nothing.
 pub struct Upload {
     store: BlobStore,
     hasher: ChunkHasher,
     writing: Writing,
     unfinished: Option<String>,
+    /// What it leaves behind when it is cut off; nothing: it leaves nothing.
+    parked: Option<Parked>,
 }
 
 impl Upload {
@@ -424,7 +450,8 @@ impl Upload {
             return Err(BlobError::Length);
         }
         self.hasher.update(bytes);
-        self.writing.write_at(&self.store, at, bytes)
+        self.writing.write(&self.store, bytes)?;
+        self.park()
     }
 
     /// Makes the file durable under its digest.
@@ -432,6 +459,8 @@ impl Upload {
     /// # Errors
     /// [`BlobError::Length`] when nothing was written, or the disk's.
     pub fn finish(mut self) -> Result<Uploaded, BlobError> {
+        // From here on it is a blob or nothing.
+        let named = self.parked.take();
         let list = std::mem::take(&mut self.hasher).finish().map_err(|_| BlobError::Length)?;
         let digest = list.digest();
         // Read and compared: whoever uploads it again may be mending what the disk lost.
@@ -440,15 +469,23 @@ impl Upload {
         }
         self.writing.finish()?;
         let unfinished = self.unfinished.clone().expect("an upload finishes once");
+        self.store.write_list(&format!("{unfinished}{LIST}"), &list)?;
         let blob = self.store.keep(&unfinished, &list)?;
         self.unfinished = None;
+        drop(named);
         Ok(Uploaded { blob, duplicate: false })
     }
 }
 
 impl Drop for Upload {
     fn drop(&mut self) {
+        if self.parked.is_some() {
+            // What cannot be written now is sent again.
+            let _ = self.writing.flush().and_then(|()| self.writing.wait()).and_then(|()| self.park());
+            return;
+        }
         if let Some(unfinished) = self.unfinished.take() {
+            let _ = self.store.folder.remove(&format!("{unfinished}{LIST}"));
             // The next start removes what cannot be removed now.
             let _ = self.store.folder.remove(&unfinished);
         }
@@ -465,6 +502,8 @@ pub struct Fetch {
     next: u64,
     resumed: u64,
     writing: Writing,
+    /// Its list was synced by this fetch; what a killed one left may not be.
+    list_synced: bool,
 }
 
 impl Fetch {
@@ -476,6 +515,12 @@ impl Fetch {
     /// The first chunk that is missing.
     pub fn next(&self) -> u64 {
         self.next
+    }
+
+    /// Chunks that are written: those that were taken, but for the last few that are on their way.
+    pub fn written(&self) -> u64 {
+        // The last one may be short.
+        self.next.min(self.writing.written().div_ceil(BLOB_CHUNK_BYTES as u64))
     }
 
     /// Chunks that were here when it began.
@@ -513,7 +558,7 @@ impl Fetch {
         self.resumed = self.next;
         // Behind the first gap nothing is believed.
         let good = (self.next * BLOB_CHUNK_BYTES as u64).min(self.length).min(bytes);
-        self.writing.file.truncate(good).map_err(io_error("cut an unfinished fetch"))
+        self.writing.restart(good)
     }
 
     /// Takes the chunk list, for a blob of `length` bytes.
@@ -525,10 +570,10 @@ impl Fetch {
         let list = list.filter(|list| list.length() == self.length);
         let list = list.ok_or(BlobError::Digest("the chunk list"))?;
         self.store.write_list(&format!("{}{LIST}", self.part), &list)?;
-        self.list = Some(list);
+        (self.list, self.list_synced) = (Some(list), true);
         // Chunks that came without a list were asked for from the first one on.
         self.next = 0;
-        self.writing.file.truncate(0).map_err(io_error("cut an unfinished fetch"))
+        self.writing.restart(0)
     }
 
     /// Verifies and writes the next chunks.
@@ -537,14 +582,18 @@ impl Fetch {
     /// [`BlobError::Digest`] for the first that is forged: it and what follows is not written.
     pub fn take_chunks(&mut self, chunks: &[Bytes]) -> Result<(), BlobError> {
         let list = self.list.as_ref().ok_or(BlobError::Digest("a chunk without a list"))?;
+        let mut forged = false;
         for chunk in chunks {
-            if !list.holds(self.next, chunk) {
-                return Err(BlobError::Digest("a chunk"));
+            // Hashed and copied while it is in the processor's cache.
+            forged = !list.holds(self.next, chunk);
+            if forged {
+                break;
             }
-            self.writing.write_at(&self.store, self.next * BLOB_CHUNK_BYTES as u64, chunk)?;
+            self.writing.write(&self.store, chunk)?;
             self.next += 1;
         }
-        Ok(())
+        self.writing.flush()?;
+        if forged { Err(BlobError::Digest("a chunk")) } else { Ok(()) }
     }
 
     /// Makes the blob durable under its digest.
@@ -554,6 +603,9 @@ impl Fetch {
     pub fn finish(mut self) -> Result<Durable<StoredBlob>, BlobError> {
         let list = self.list.take().filter(|list| list.chunks() == self.next).ok_or(BlobError::Missing)?;
         self.writing.finish()?;
+        if !self.list_synced {
+            self.store.write_list(&format!("{}{LIST}", self.part), &list)?;
+        }
         self.store.keep(&self.part, &list)
     }
 }
@@ -563,6 +615,7 @@ impl Fetch {
 pub struct BlobReader {
     file: Arc<dyn File>,
     list: ChunkList,
+    blocks: Blocks,
 }
 
 impl BlobReader {
@@ -576,21 +629,30 @@ impl BlobReader {
         &self.list
     }
 
-    /// Up to `count` chunks from `first` on. They are not verified here: whoever relies on them does.
+    /// Up to `count` chunks from `first` on, [`BLOB_BURST_CHUNKS`] at most. They are not verified here:
+    /// whoever relies on them does. They share a block, which is used again when the last one is dropped.
     ///
     /// # Errors
     /// [`BlobError::Missing`] when the file is shorter than it was, or the disk's.
     pub fn chunks(&self, first: u64, count: usize) -> Result<Vec<Bytes>, BlobError> {
-        (first..self.list.chunks()).take(count).map(|index| self.chunk(index)).collect()
-    }
-
-    fn chunk(&self, index: u64) -> Result<Bytes, BlobError> {
-        let mut chunk = vec![0; self.list.chunk_bytes(index)];
-        let read = self.file.read_at(index * BLOB_CHUNK_BYTES as u64, &mut chunk);
+        let sizes = (first..self.list.chunks()).take(count.min(BLOB_BURST_CHUNKS));
+        let sizes: Vec<usize> = sizes.map(|index| self.list.chunk_bytes(index)).collect();
+        let bytes: usize = sizes.iter().sum();
+        if bytes == 0 {
+            return Ok(Vec::new());
+        }
+        let offset = first * BLOB_CHUNK_BYTES as u64;
+        let mut block = self.blocks.block();
+        let read = if offset >= BLOB_CACHED_BYTES {
+            self.file.read_direct_at(offset, block.bytes_mut(), bytes)
+        } else {
+            self.file.read_at(offset, &mut block.bytes_mut()[..bytes])
+        };
         read.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => BlobError::Missing,
             _ => io_error("read a blob")(error),
         })?;
-        Ok(Bytes::from(chunk))
+        let mut rest = block.share(bytes);
+        Ok(sizes.into_iter().map(|size| rest.split_to(size)).collect())
     }
 }

@@ -1,11 +1,16 @@
 //! The store over a folder in memory that crashes and fails on command, and over a real one.
 
 use super::*;
+use crate::limits::BLOB_UPLOADS_PARKED_MAX;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 /// Free bytes that blobs leave on the disk.
 const RESERVE: u64 = 256 * 1024 * 1024;
+
+/// When every file of a folder in memory was changed last.
+static STARTED: std::sync::LazyLock<SystemTime> = std::sync::LazyLock::new(SystemTime::now);
 
 #[derive(Default, Clone)]
 struct Content {
@@ -111,6 +116,15 @@ impl Folder for Memory {
         Ok(())
     }
 
+    fn each(&self, visit: &mut dyn FnMut(&str)) -> io::Result<()> {
+        self.names().iter().filter(|name| !name.starts_with(UNFINISHED)).for_each(|name| visit(name));
+        Ok(())
+    }
+
+    fn changed(&self, _name: &str) -> io::Result<SystemTime> {
+        Ok(*STARTED)
+    }
+
     fn free(&self) -> io::Result<u64> {
         Ok(self.0.lock().unwrap().free)
     }
@@ -176,7 +190,11 @@ fn upload(store: &BlobStore, bytes: &[u8]) -> Result<Uploaded, BlobError> {
 
 fn content(store: &BlobStore, digest: &Digest) -> Vec<u8> {
     let reader = store.reader(digest).unwrap();
-    reader.chunks(0, usize::MAX).unwrap().concat()
+    let mut chunks = Vec::new();
+    while (chunks.len() as u64) < reader.list().chunks() {
+        chunks.extend(reader.chunks(chunks.len() as u64, usize::MAX).unwrap());
+    }
+    chunks.concat()
 }
 
 fn pieces(bytes: &[u8]) -> Vec<Bytes> {
@@ -368,4 +386,88 @@ fn on_a_real_folder_files_are_the_owners_alone_and_dead_uploads_go() {
     assert_eq!(content(&store, &digest), bytes);
     let mode = std::fs::metadata(path.join(name(&digest))).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn files_that_nobody_knows_are_found_with_or_without_their_lists_and_nothing_else() {
+    let memory = Memory::new();
+    let store = store(&memory);
+    let (known, unknown, listed) = (bytes(2), bytes(3), bytes(4));
+    let [known, unknown, listed] =
+        [known, unknown, listed].map(|bytes| upload(&store, &bytes).unwrap().blob.digest);
+    memory.remove(&name(&listed)).unwrap();
+    let _going_on = store.upload_named("scan", 0).unwrap();
+    memory.create("a hand's").unwrap();
+    let mut found = store.unknown(10, |digest| Ok::<_, io::Error>(*digest == known)).unwrap();
+    found.sort();
+    let mut expected = vec![unknown, listed];
+    expected.sort();
+    assert_eq!(found, expected);
+    assert_eq!(store.unknown(1, |_| Ok::<_, io::Error>(false)).unwrap().len(), 1, "no more than asked for");
+}
+
+#[test]
+fn an_upload_under_a_name_goes_on_behind_its_last_written_chunk() {
+    let memory = Memory::new();
+    let content = bytes(40);
+    let half = 20 * BLOB_CHUNK_BYTES + 99;
+    let mut cut = store(&memory).upload_named("scan", 0).unwrap();
+    cut.write(&content[..half]).unwrap();
+    drop(cut); // its sender is gone
+
+    let store = store(&memory);
+    let held = store.upload_held("scan");
+    assert_eq!(held, 20 * BLOB_CHUNK_BYTES as u64);
+    assert_eq!(store.upload_held("another"), 0);
+    let mut second = store.upload_named("scan", held).unwrap();
+    assert!(matches!(store.upload_named("scan", held), Err(BlobError::Open)));
+    for piece in content[held as usize..].chunks(50_000) {
+        second.write(piece).unwrap();
+    }
+    let uploaded = second.finish().unwrap();
+    assert_eq!(uploaded.blob.digest, list_of(&content).digest());
+    memory.crash();
+    let found = store.reader(&uploaded.blob.digest).unwrap();
+    assert_eq!(found.length(), content.len() as u64);
+    let _ = store.adopt(&uploaded.blob.digest).unwrap();
+    assert!(store.folder.unfinished().unwrap().is_empty());
+}
+
+#[test]
+fn what_a_power_cut_took_of_an_upload_is_not_believed_and_zero_begins_anew() {
+    let memory = Memory::new();
+    let content = bytes(40);
+    let store = store(&memory);
+    let mut cut = store.upload_named("scan", 0).unwrap();
+    cut.write(&content[..20 * BLOB_CHUNK_BYTES]).unwrap();
+    drop(cut);
+    let part = memory.names().into_iter().find(|name| name.starts_with("unfinished/named-")).unwrap();
+    memory.flip(&part, 7 * BLOB_CHUNK_BYTES);
+    let ends = 20 * BLOB_CHUNK_BYTES as u64;
+    let refused = store.upload_named("scan", ends);
+    assert!(matches!(refused, Err(BlobError::Offset { held, .. }) if held == 7 * BLOB_CHUNK_BYTES as u64));
+    drop(refused);
+    assert_eq!(store.upload_held("scan"), 7 * BLOB_CHUNK_BYTES as u64);
+    let mut anew = store.upload_named("scan", 0).unwrap();
+    anew.write(&content).unwrap();
+    assert_eq!(anew.finish().unwrap().blob.digest, list_of(&content).digest());
+}
+
+#[test]
+fn unfinished_uploads_are_kept_for_a_day_and_only_so_many() {
+    let memory = Memory::new();
+    let store = store(&memory);
+    for number in 0..BLOB_UPLOADS_PARKED_MAX + 3 {
+        let mut upload = store.upload_named(&format!("scan {number}"), 0).unwrap();
+        upload.write(&bytes(1)).unwrap();
+    }
+    let parked = |memory: &Memory| memory.names().iter().filter(|name| !name.ends_with(LIST)).count();
+    store.forget_parked(*STARTED).unwrap();
+    assert_eq!(parked(&memory), BLOB_UPLOADS_PARKED_MAX);
+    let day = std::time::Duration::from_millis(crate::limits::BLOB_UPLOAD_PARKED_MILLIS_MAX);
+    store.forget_parked(*STARTED + day).unwrap();
+    assert_eq!(parked(&memory), BLOB_UPLOADS_PARKED_MAX);
+    let _going_on = store.upload_named("one that goes on", 0).unwrap();
+    store.forget_parked(*STARTED + day + day).unwrap();
+    assert_eq!(parked(&memory), 1, "what goes on is kept however old");
 }
