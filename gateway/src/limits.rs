@@ -116,6 +116,9 @@ pub const REPLAY_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Milliseconds that a checkpoint's time may lie ahead of the receiver's clock at first receipt.
 pub const CLOCK_SKEW_MILLIS_MAX: u64 = 5 * 60 * 1000;
+/// Statements of one copy that are remembered. Links to one peer stand one at a time, and for a moment two;
+/// a link that so many later ones have followed is fenced in any case.
+pub const STATEMENTS_KEPT_MAX: usize = 8;
 /// Milliseconds for a TLS handshake.
 pub const HANDSHAKE_MILLIS_MAX: u64 = 10_000;
 /// Milliseconds for the peer's Open after the stream stands.

@@ -91,7 +91,7 @@ async fn a_draft_that_is_staged_and_sequenced_in_one_commit_does_not_come_back()
     let hunan = world.hunan.restart(Unsynced::Lost, 0);
     let submission = case_message(hunan.peer, "2026-1", Kind::CaseForward, forward(hunan.me));
     let copy = hubei.inbound().cosigned;
-    let statement = PeerStatement { peer: hunan.peer, copy, cosigned_here_below: 0 };
+    let statement = PeerStatement { peer: hunan.peer, copy, cosigned_here_below: 0, turn: 0, life: [0; 16] };
     // Both are in the queue before the committer takes the first: its disk waits for us.
     let (hold, held) = std::sync::mpsc::channel::<()>();
     let mut held = Some(held);
@@ -958,6 +958,23 @@ async fn frames_that_come_twice_or_in_another_order_do_no_harm() {
         assert_eq!(hubei.cases().len(), 2 * number);
         assert!(hubei.stops().is_empty() && hunan.stops().is_empty());
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_stated_to_a_new_life_of_the_peer_takes_nothing_that_an_older_life_sent() {
+    let world = World::new(61);
+    let (hunan, hubei, line) = world.agreed().await;
+    let size = hubei.inbound().size;
+    // As if a later link had come and been told the size, and this one had not noticed yet.
+    let (peer, turn, to) = (hubei.peer, 1000, Some([9; 16]));
+    hubei.committer.ask(|reply| Command::State { peer, turn, to, reply }).await.unwrap();
+    hunan.submit(numbered(0)).await.unwrap();
+    let ends = line.ended().await;
+    assert!(ends.iter().any(|end| end.as_ref().is_err_and(|end| end.code == RefusalCode::Fenced)));
+    assert_eq!(hubei.inbound().size, size, "nothing was added to what was stated");
+    let (turn, to) = (999, Some([9; 16]));
+    let earlier = hubei.committer.ask(|reply| Command::State { peer, turn, to, reply }).await;
+    assert_eq!(earlier.unwrap_err().code, RefusalCode::Fenced, "an older link states nothing any more");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -197,6 +197,7 @@ impl Author {
             batch_bytes_max: 3 << 20,
             older_signing_chains: Vec::new(),
             purpose: String::new(),
+            life: Bytes::new(),
         }
     }
 }

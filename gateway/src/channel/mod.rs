@@ -3,6 +3,7 @@
 
 pub mod batch;
 pub mod circuit;
+pub mod fence;
 pub mod inbound;
 pub mod letter;
 pub mod outbound;

@@ -2,6 +2,7 @@
 //! believes.
 
 use super::Head;
+use crate::id::LogPosition;
 use crate::log::tree::Frontier;
 use crate::refusal::RefusalCode;
 use crate::suite::Hash;
@@ -59,6 +60,14 @@ impl Outbound {
     /// Whether a checkpoint may be signed now.
     pub fn may_sign(&self) -> bool {
         self.contacted && self.stopped.is_none()
+    }
+
+    /// Whether an entry may be appended now: in contact, not stopped, and with as much of the peer's log
+    /// here (`held`) as this node has built upon by its own newest `seen`, or cosigned, as the peer showed
+    /// at the last contact (`recovered_below`). A node that lost its store takes both logs back before it
+    /// speaks: `seen` never goes back.
+    pub fn may_append(&self, held: LogPosition, seen: LogPosition, recovered_below: u64) -> bool {
+        self.may_sign() && held >= seen && held.index >= recovered_below
     }
 
     /// The time of the next checkpoint: now, but never before the last one.
@@ -133,6 +142,19 @@ mod tests {
         let (outbound, roots) = log_of(5);
         assert_eq!(meet(&outbound, &roots, 9, [1; 32]), Contact::RecoverFrom(5));
         assert!(!outbound.may_sign());
+    }
+
+    #[test]
+    fn nothing_is_appended_before_the_peers_log_is_as_long_here_as_it_was() {
+        let (outbound, _) = log_of(5);
+        let contacted = Outbound { contacted: true, ..outbound.clone() };
+        let at = |index| LogPosition { epoch: 0, index };
+        assert!(contacted.may_append(at(3), at(3), 3));
+        assert!(!outbound.may_append(at(3), at(3), 3), "before contact");
+        assert!(!contacted.may_append(at(2), at(3), 0), "an own entry has seen more than is here");
+        assert!(!contacted.may_append(at(3), at(3), 4), "more was cosigned than is here");
+        let stopped = Outbound { stopped: Some(RefusalCode::Fork), ..contacted };
+        assert!(!stopped.may_append(at(3), at(3), 3), "stopped");
     }
 
     #[test]

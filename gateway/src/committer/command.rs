@@ -2,6 +2,7 @@
 //! verified before it was queued.
 
 use crate::channel::batch::VerifiedBatch;
+use crate::channel::fence::{Life, Turn};
 use crate::id::{CaseId, ChannelId, Digest, Kind, LogPosition, MessageId, NodeId};
 use crate::keybook::SigningKey;
 use crate::log::checkpoint::Note;
@@ -61,6 +62,10 @@ pub struct PeerStatement {
     pub copy: Option<Note>,
     /// The size of the newest note of its own log that bears our cosignature.
     pub cosigned_here_below: u64,
+    /// The link's among those that stated our copies.
+    pub turn: Turn,
+    /// Which life of its process states it.
+    pub life: Life,
 }
 
 /// What contact means.
@@ -139,6 +144,18 @@ pub enum Command {
         /// Done.
         reply: Reply<()>,
     },
+    /// A link is about to state this node's copy of a peer's log. Answered when everything queued before is
+    /// on the disk; what older lives of the peer's process sent is refused from now on.
+    State {
+        /// The peer.
+        peer: NodeId,
+        /// The link's.
+        turn: Turn,
+        /// To whom, when its Open was read already.
+        to: Option<Life>,
+        /// Done: the snapshot may be stated.
+        reply: Reply<()>,
+    },
     /// A peer stated its copies.
     Contact {
         /// What it stated.
@@ -150,6 +167,8 @@ pub enum Command {
     Receive {
         /// Verified.
         batch: VerifiedBatch,
+        /// Of the link on which it came.
+        turn: Turn,
         /// The cosigned note: the receipt.
         reply: Reply<Note>,
     },

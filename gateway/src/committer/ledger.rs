@@ -767,13 +767,11 @@ impl Ledger {
         self.locate(Table::Staged, rows::staged(peer, serial), fact, 1);
     }
 
-    /// Whether an entry may be appended to a peer's log now: in contact, not stopped, and with as much
-    /// of the peer's log here as this node has ever cosigned or, by its own `seen`, built upon. A node
-    /// that lost its store takes both back before it speaks: `seen` never goes back.
+    /// Whether an entry may be appended to a peer's log now; see [`Outbound::may_append`].
     pub fn may_append(&self, peer: NodeId) -> bool {
         let (Some(out), Some(inbound)) = (self.out.get(&peer), self.inbound.get(&peer)) else { return false };
         let held = LogPosition { epoch: inbound.log.epoch, index: inbound.machine.frontier.size() };
-        out.machine.may_sign() && held >= out.seen && held.index >= inbound.recovered_below
+        out.machine.may_append(held, out.seen, inbound.recovered_below)
     }
 
     /// Whether drafts wait to a peer.

@@ -24,6 +24,7 @@ pub use thread::{CommitterHandle, spawn};
 
 use crate::archive::{Archive, ArchiveError};
 use crate::channel::batch::VerifiedBatch;
+use crate::channel::fence::{Life, Statements, Turn};
 use crate::channel::inbound::{Decision, Inbound};
 use crate::channel::outbound::{Contact, PeerCopy, Receipt};
 use crate::clock::{Clock, Randomness, random_16};
@@ -156,6 +157,8 @@ pub struct Core {
     /// Where commits land beside the next one; none: each lands where it was made.
     lane: Option<(Lane, JoinHandle<()>)>,
     touched: BTreeSet<NodeId>,
+    /// To whom the copy of each peer's log was stated.
+    stated: BTreeMap<NodeId, Statements>,
     /// What to say once the commit is durable.
     replies: Vec<Told>,
     /// Header and body bytes gathered so far.
@@ -243,6 +246,7 @@ impl Core {
             lane: None,
             touched: peers.iter().copied().collect(),
             peers,
+            stated: BTreeMap::new(),
             replies: Vec::new(),
             gathered: 0,
             full: false,
@@ -479,8 +483,17 @@ impl Core {
                 };
                 self.answer(reply, outcome);
             }
-            Command::Receive { batch, reply } => {
-                let outcome = self.receive(&batch, now)?;
+            Command::State { peer, turn, to, reply } => {
+                let outcome = self.state(peer, turn, to);
+                self.answer(reply, outcome);
+            }
+            Command::Receive { batch, turn, reply } => {
+                let stated = self.stated.get(&batch.log().channel.from);
+                let outcome = if stated.is_some_and(|stated| stated.takes_from(turn)) {
+                    self.receive(&batch, now)?
+                } else {
+                    Err(RefusalCode::Fenced.into())
+                };
                 self.answer(reply, outcome);
             }
             Command::Receipt { peer, note, reply } => {
@@ -752,6 +765,11 @@ impl Core {
 
     // ---- contact ----
 
+    fn state(&mut self, peer: NodeId, turn: Turn, to: Option<Life>) -> Result<(), Refusal> {
+        let stated = self.stated.entry(peer).or_default().state(turn, to);
+        if stated { Ok(()) } else { Err(RefusalCode::Fenced.into()) }
+    }
+
     fn contact(
         &mut self,
         statement: &PeerStatement,
@@ -762,6 +780,7 @@ impl Core {
             return Ok(Err(Refusal::new(RefusalCode::PeerUnknown, format!("node={peer}"))));
         };
         self.touched.insert(peer);
+        self.stated.entry(peer).or_default().heard(statement.turn, statement.life);
         let log = out.log;
         let copy =
             statement
@@ -784,6 +803,8 @@ impl Core {
                 Ok(ContactOutcome::DeliverFrom(size))
             }
             Contact::RecoverFrom(size) => {
+                // Whoever met before and finds itself behind now has to meet again before it signs.
+                self.ledger.out.get_mut(&peer).expect("the peer's logs are open").machine.contacted = false;
                 let detail = format!("peer={peer} here={size} there={}", copy.size);
                 tracing::error!(%peer, outcome = "recovering", code = %RefusalCode::Unremembered, here = size,
                     there = copy.size, "the peer holds signed entries that this node does not remember: recovering them; \

@@ -132,6 +132,8 @@ fn lanes(command: &Command) -> (Vec<Lane>, u64) {
             }
             (lanes, submissions.len() as u64)
         }
+        // Behind the batches of that peer: it is answered when they are on the disk.
+        Command::State { peer, .. } => (vec![Lane::From(*peer)], 1),
         Command::Contact { statement, .. } => (vec![Lane::From(statement.peer)], 1),
         Command::Receive { batch, .. } => {
             (vec![Lane::From(batch.log().channel.from)], batch.entries().len() as u64)

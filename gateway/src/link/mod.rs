@@ -11,6 +11,7 @@ mod open;
 mod patrol;
 mod session;
 
+pub use crate::channel::fence::LINK_NAME_BYTES;
 pub use bulk::run_bulk;
 pub use session::run;
 
@@ -18,7 +19,8 @@ use crate::archive::Archive;
 use crate::blobs::Blobs;
 use crate::blobs::fetch::FetchOrder;
 use crate::channel::circuit::{Circuit, Decision, Event};
-use crate::clock::{Clock, Randomness};
+use crate::channel::fence::{self, Fencing, Life, LinkName, Turn};
+use crate::clock::{Clock, Randomness, random_16};
 use crate::committer::bells::Bells;
 use crate::committer::{CommitterHandle, Snapshot};
 use crate::id::{ChannelId, LogId, NodeId};
@@ -42,14 +44,12 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 pub const VERSION_MIN: u32 = 1;
 /// See [`VERSION_MIN`].
 pub const VERSION_MAX: u32 = 1;
-/// Bytes of a link's name: the dialler's Unix ms, big endian, and 16 random bytes.
-pub const LINK_NAME_BYTES: usize = 24;
 
 /// A request for the peer's totals and where its answer goes.
 pub type ReconcileAsk = (wire::ReconcileRequest, oneshot::Sender<wire::ReconcileReply>);
 
 struct LiveLink {
-    name: [u8; LINK_NAME_BYTES],
+    name: LinkName,
     fence: watch::Sender<Option<RefusalCode>>,
     reconcile: mpsc::Sender<ReconcileAsk>,
     dialled: bool,
@@ -99,6 +99,10 @@ pub struct Links {
     looks: Mutex<BTreeMap<NodeId, Arc<AtomicU64>>>,
     /// Who looks after the standing of connected peers.
     patrol: Arc<Patrol>,
+    /// The turn of the newest link.
+    turns: AtomicU64,
+    /// This process's.
+    life: Life,
     /// Verdicts on signing certificates, each with the trust store that gave it. The store is held, so
     /// that no other can take its address.
     verified: Mutex<HashMap<Vec<u8>, Verdict>>,
@@ -144,6 +148,7 @@ impl Links {
     /// No link yet.
     pub fn new(parts: LinksParts) -> Self {
         Self {
+            life: random_16(&*parts.randomness),
             me: parts.me,
             suite: parts.signer.public_key().suite,
             committer: parts.committer,
@@ -165,6 +170,7 @@ impl Links {
             peer_changed: Mutex::default(),
             looks: Mutex::default(),
             patrol: Arc::default(),
+            turns: AtomicU64::new(0),
             verified: Mutex::default(),
             quotas: Mutex::new(Quotas::new(parts.peer_rate, usize::MAX)),
             held: Semaphore::new(INTAKE_BYTES_MAX),
@@ -332,20 +338,26 @@ impl Links {
         answer.await.map_err(|_| gone())
     }
 
+    /// The turn of a link that is about to state what this node holds.
+    fn next_turn(&self) -> Turn {
+        self.turns.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
     /// Takes the place of older links to the peer, or gives way to a newer one.
     fn register(
         self: &Arc<Self>,
         peer: NodeId,
-        name: [u8; LINK_NAME_BYTES],
+        name: LinkName,
         reconcile: mpsc::Sender<ReconcileAsk>,
         dialled: bool,
         outgoing: mpsc::Sender<wire::Frame>,
     ) -> Result<(Registered, watch::Receiver<Option<RefusalCode>>), Refusal> {
         let mut live = self.live.lock().expect("no holder of the links panics");
-        if let Some(older) = live.get(&peer) {
-            if older.name >= name {
-                return Err(RefusalCode::Fenced.into());
-            }
+        let standing = live.get(&peer);
+        if fence::judge(standing.map(|link| &link.name), &name) == Fencing::GivesWay {
+            return Err(RefusalCode::Fenced.into());
+        }
+        if let Some(older) = standing {
             let _ = older.fence.send(Some(RefusalCode::Fenced));
         }
         let (fence, fenced) = watch::channel(None);
@@ -387,7 +399,7 @@ impl Links {
 struct Registered {
     links: Arc<Links>,
     peer: NodeId,
-    name: [u8; LINK_NAME_BYTES],
+    name: LinkName,
 }
 
 impl Drop for Registered {

@@ -1,7 +1,8 @@
 //! The first frame of either side: who speaks, and how much of each log it holds.
 
-use super::{LINK_NAME_BYTES, Links, VERSION_MAX, VERSION_MIN, not_trusted};
+use super::{Links, VERSION_MAX, VERSION_MIN, not_trusted};
 use crate::channel::batch::note_refusal;
+use crate::channel::fence::{Life, LinkName, Turn};
 use crate::committer::{Command, LogSnapshot, PeerStatement};
 use crate::id::{LogId, NodeId};
 use crate::keybook::SigningKey;
@@ -13,8 +14,24 @@ use bytes::Bytes;
 use certs::Verified;
 use proto::exchange::v1 as wire;
 
-/// What this node states.
-pub(super) fn state(links: &Links, peer: NodeId, name: [u8; LINK_NAME_BYTES]) -> wire::Open {
+/// What this node states on the link of `turn`, `to` a life of the peer's process if it is known. The copy
+/// of the peer's log is as long as it will be until that life adds to it: what waited before is on the
+/// disk, and what older lives sent is refused from now on.
+///
+/// # Errors
+/// [`RefusalCode::Fenced`] when a later link has stated it meanwhile; the committer's own.
+pub(super) async fn state(
+    links: &Links,
+    peer: NodeId,
+    name: LinkName,
+    turn: Turn,
+    to: Option<Life>,
+) -> Result<wire::Open, Refusal> {
+    links.committer.ask_patiently(|reply| Command::State { peer, turn, to, reply }).await?;
+    Ok(shown(links, peer, name))
+}
+
+fn shown(links: &Links, peer: NodeId, name: LinkName) -> wire::Open {
     let snapshot = links.snapshot.read().expect("no holder of the snapshot panics");
     let log_state = |log: Option<&LogSnapshot>| {
         log.map_or_else(wire::LogState::default, |log| wire::LogState {
@@ -43,6 +60,7 @@ pub(super) fn state(links: &Links, peer: NodeId, name: [u8; LINK_NAME_BYTES]) ->
             .map(|older| wire::SigningChain { certificate: chain(older) })
             .collect(),
         purpose: String::new(),
+        life: Bytes::copy_from_slice(&links.life),
     }
 }
 
@@ -52,11 +70,23 @@ fn note_bytes(note: Option<&Note>) -> Bytes {
 
 /// What a peer's Open means, after everything in it was checked.
 pub(super) struct Heard {
-    pub(super) name: [u8; LINK_NAME_BYTES],
-    pub(super) statement: PeerStatement,
+    pub(super) name: LinkName,
+    /// Which life of the peer's process speaks; zeros if it does not say.
+    pub(super) life: Life,
+    /// The peer's copy of our log, and how much of its own it can show us to have cosigned.
+    pub(super) copy: Option<Note>,
+    pub(super) cosigned_here_below: u64,
     pub(super) batches_in_flight_max: usize,
     /// The peer's copy of our log is stopped: it takes nothing.
     pub(super) their_inbound_stopped: Option<RefusalCode>,
+}
+
+impl Heard {
+    /// What it states to a link of that turn.
+    pub(super) fn statement(&self, peer: NodeId, turn: Turn) -> PeerStatement {
+        let (copy, cosigned_here_below) = (self.copy.clone(), self.cosigned_here_below);
+        PeerStatement { peer, copy, cosigned_here_below, turn, life: self.life }
+    }
 }
 
 /// Checks a peer's Open and remembers its signing certificates.
@@ -72,13 +102,21 @@ pub(super) async fn hear(links: &Links, peer: NodeId, open: wire::Open) -> Resul
     let name = open.link[..]
         .try_into()
         .map_err(|_| Refusal::new(RefusalCode::FrameUnexpected, "the link's name is not 24 bytes"))?;
+    let life = match &open.life[..] {
+        [] => Life::default(),
+        life => life
+            .try_into()
+            .map_err(|_| Refusal::new(RefusalCode::FrameUnexpected, "the life is not 16 bytes"))?,
+    };
     remember_keys(links, peer, &open).await?;
     let inbound = open.inbound.unwrap_or_default();
     let outbound = open.outbound.unwrap_or_default();
     let copy = read_copy(links, peer, &inbound)?;
     Ok(Heard {
         name,
-        statement: PeerStatement { peer, copy, cosigned_here_below: cosigned_here(links, peer, &outbound) },
+        life,
+        copy,
+        cosigned_here_below: cosigned_here(links, peer, &outbound),
         batches_in_flight_max: (open.batches_in_flight_max as usize).clamp(1, BATCHES_IN_FLIGHT_MAX),
         their_inbound_stopped: (!inbound.stopped.is_empty()).then(|| {
             let code = std::str::from_utf8(&inbound.stopped).ok().and_then(RefusalCode::with_code);

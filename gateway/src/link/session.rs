@@ -5,6 +5,7 @@ use super::open::{Heard, hear, state, verify_cosignature, verify_cosigned};
 use super::patrol::Patrol;
 use super::{LINK_NAME_BYTES, Links, ReconcileAsk, bulk, deliver, frame};
 use crate::channel::batch::{KnownKey, UncheckedBatch, VerifiedBatch, note_refusal};
+use crate::channel::fence::{Life, LinkName, Turn};
 use crate::clock::random_16;
 use crate::committer::{Command, ContactOutcome, PeerStatement};
 use crate::entry::RawEntry;
@@ -72,18 +73,36 @@ async fn converse(links: &Arc<Links>, stream: &mut PeerStream) -> Result<Over, R
     if !links.snapshot.read().expect("no holder of the snapshot panics").out.contains_key(&peer) {
         return Err(Refusal::new(RefusalCode::PeerUnknown, format!("node={peer}")));
     }
-    let heard = match exchange_opens(links, stream).await? {
+    let mut own = None;
+    if stream.dialled {
+        let mut name = [0; LINK_NAME_BYTES];
+        name[..8].copy_from_slice(&links.clock.now().0.to_be_bytes());
+        name[8..].copy_from_slice(&random_16(&*links.randomness));
+        own = Some((name, send_open(links, peer, &stream.outgoing, name, None).await?));
+    }
+    let heard = match hear_open(links, stream).await? {
         Opened::Channels(heard) => *heard,
         Opened::Bulk(open) => {
             return bulk::accepted(links, stream, &open).await.map(|()| Over::Bulk);
         }
     };
+    if own.is_some_and(|(name, _)| heard.name != name) {
+        return Err(Refusal::new(RefusalCode::FrameUnexpected, "the peer answered for another link"));
+    }
     let (reconcile_sender, reconcile_asks) = mpsc::channel(4);
     let (dialled, outgoing) = (stream.dialled, stream.outgoing.clone());
     let (_registered, fenced) = links.register(peer, heard.name, reconcile_sender, dialled, outgoing)?;
+    // Whoever gives way states nothing: the peer would take it for the copy that it will be told of.
+    let turn = match own {
+        Some((_, turn)) => turn,
+        None => send_open(links, peer, &stream.outgoing, heard.name, Some(heard.life)).await?,
+    };
     links.measures.links_opened.fetch_add(1, Ordering::Relaxed);
     tracing::info!(%peer, dialled, outcome = "open", "link open");
-    Session::new(links, stream, heard).run(stream, fenced, reconcile_asks).await.map(|()| Over::Channels)
+    Session::new(links, stream, heard, turn)
+        .run(stream, fenced, reconcile_asks)
+        .await
+        .map(|()| Over::Channels)
 }
 
 /// What a link is for.
@@ -92,17 +111,25 @@ enum Opened {
     Bulk(Box<wire::Open>),
 }
 
-/// The dialler speaks first and names the link; the acceptor answers with the same name.
-async fn exchange_opens(links: &Arc<Links>, stream: &mut PeerStream) -> Result<Opened, Refusal> {
+/// States what this node holds, and gives the link's turn. The dialler speaks first and names the link;
+/// the acceptor answers with the same name.
+async fn send_open(
+    links: &Arc<Links>,
+    peer: NodeId,
+    outgoing: &mpsc::Sender<wire::Frame>,
+    name: LinkName,
+    to: Option<Life>,
+) -> Result<Turn, Refusal> {
+    let turn = links.next_turn();
+    let open = frame(Frame::Open(state(links, peer, name, turn, to).await?));
+    let gone = |_| Refusal::new(RefusalCode::OpenMissing, format!("node={peer}"));
+    outgoing.send(open).await.map_err(gone)?;
+    Ok(turn)
+}
+
+async fn hear_open(links: &Arc<Links>, stream: &mut PeerStream) -> Result<Opened, Refusal> {
     let peer = stream.peer;
     let gone = || Refusal::new(RefusalCode::OpenMissing, format!("node={peer}"));
-    let mut own_name = [0; LINK_NAME_BYTES];
-    if stream.dialled {
-        own_name[..8].copy_from_slice(&links.clock.now().0.to_be_bytes());
-        own_name[8..].copy_from_slice(&random_16(&*links.randomness));
-        let open = frame(Frame::Open(state(links, peer, own_name)));
-        stream.outgoing.send(open).await.map_err(|_| gone())?;
-    }
     let first = tokio::time::timeout(Duration::from_millis(OPEN_MILLIS_MAX), stream.incoming.next());
     let first = first.await.map_err(|_| gone())?.ok_or_else(gone)?;
     let first = first.map_err(|error| Refusal::new(RefusalCode::LinkBroken, error))?;
@@ -117,16 +144,7 @@ async fn exchange_opens(links: &Arc<Links>, stream: &mut PeerStream) -> Result<O
     if !open.purpose.is_empty() {
         return Err(Refusal::new(RefusalCode::FrameUnexpected, "a link for another purpose"));
     }
-    let heard = hear(links, peer, open).await?;
-    if stream.dialled {
-        if heard.name != own_name {
-            return Err(Refusal::new(RefusalCode::FrameUnexpected, "the peer answered for another link"));
-        }
-    } else {
-        let open = frame(Frame::Open(state(links, peer, heard.name)));
-        stream.outgoing.send(open).await.map_err(|_| gone())?;
-    }
-    Ok(Opened::Channels(Box::new(heard)))
+    Ok(Opened::Channels(Box::new(hear(links, peer, open).await?)))
 }
 
 pub(super) fn closed_by_peer(close: &wire::Close) -> Refusal {
@@ -139,6 +157,8 @@ struct Session {
     peer: NodeId,
     statement: PeerStatement,
     credit: usize,
+    /// This link's among those that stated our copy.
+    turn: Turn,
     their_inbound_stopped: Option<RefusalCode>,
     outgoing: mpsc::Sender<wire::Frame>,
     /// Own entries must come back up to this size before anything else happens.
@@ -156,14 +176,15 @@ struct Session {
 }
 
 impl Session {
-    fn new(links: &Arc<Links>, stream: &PeerStream, heard: Heard) -> Self {
+    fn new(links: &Arc<Links>, stream: &PeerStream, heard: Heard, turn: Turn) -> Self {
         let (pending, answers) = mpsc::channel(4 * BATCHES_IN_FLIGHT_MAX);
-        let cosigned = heard.statement.copy.as_ref().map_or(0, |note| note.checkpoint().size);
+        let cosigned = heard.copy.as_ref().map_or(0, |note| note.checkpoint().size);
         Self {
             links: Arc::clone(links),
             peer: stream.peer,
-            statement: heard.statement,
+            statement: heard.statement(stream.peer, turn),
             credit: heard.batches_in_flight_max,
+            turn,
             their_inbound_stopped: heard.their_inbound_stopped,
             outgoing: stream.outgoing.clone(),
             recovering: None,
@@ -362,7 +383,7 @@ impl Session {
             if judged_before { Ok(()) } else { links.signing_key_trusted(peer, key) }
         })?;
         let (reply, answer) = oneshot::channel();
-        self.links.committer.queue(Command::Receive { batch, reply }).await?;
+        self.links.committer.queue(Command::Receive { batch, turn: self.turn, reply }).await?;
         self.wait_for(Pending::Batch(answer))
     }
 

@@ -65,6 +65,13 @@
 //! are those that no honest partner ever had: signed by us, lost by us, and cosigned by nobody. Nobody
 //! relied on them.
 //!
+//! One thing more is needed for that, and the model found it ([`proofs`](super::proofs)): what the partner
+//! states must stay true. A batch that the node had sent before it lost its store may still be on its way
+//! there. Were it taken after the statement, the node would sign another entry in its place, and an honest
+//! node would have forked. So each Open names the life of the process that speaks, a copy is stated only when
+//! everything taken before is in it, and batches of an older life are refused from then on
+//! ([`Statements`](crate::channel::fence::Statements)).
+//!
 //! # What remains undetectable
 //!
 //! - **Both nodes lose the same tail.** If sender and receiver are both restored to before some receipt,

@@ -9,6 +9,7 @@
 //! | [`contact`] | What happens when a node starts, loses its disk, or comes back from a backup? |
 //! | [`two_channels`] | How do two nodes without a common clock agree about one case? |
 //! | [`engine`] | Where do the microseconds go, and what was measured? |
+//! | [`proofs`] | What was proved about the exchange machines, within which bound, and what did it find? |
 //! | [`decisions`] | Why is it so, and what would change our mind? |
 //! | [`threats`] | What is defended against, and what is not? |
 //!
@@ -39,5 +40,6 @@ pub mod decisions;
 pub mod engine;
 pub mod floors;
 pub mod journey;
+pub mod proofs;
 pub mod threats;
 pub mod two_channels;

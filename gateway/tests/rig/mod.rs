@@ -966,6 +966,7 @@ impl RawLink {
             batch_bytes_max: 1 << 20,
             older_signing_chains: Vec::new(),
             purpose: String::new(),
+            life: Bytes::new(),
         };
         link.send(wire::frame::Kind::Open(open)).await;
         assert!(matches!(link.next().await, Some(wire::frame::Kind::Open(_))));
