@@ -110,9 +110,16 @@ impl<const COUNT: usize> From<[Command; COUNT]> for Queue {
     }
 }
 
-/// Something new of this node, and not what finishes or answers what there is.
+/// Something new of this node, and not what finishes or answers what there is; and contact, which keeps its
+/// place among submissions.
 pub(super) fn is_submission(command: &Command) -> bool {
-    matches!(command, Command::Submit { .. } | Command::SubmitMany { .. } | Command::PutLicence { .. })
+    matches!(
+        command,
+        Command::Submit { .. }
+            | Command::SubmitMany { .. }
+            | Command::PutLicence { .. }
+            | Command::Contact { .. }
+    )
 }
 
 /// What a command concerns, each once, and what its turn weighs: about the entries to judge.
@@ -134,7 +141,8 @@ fn lanes(command: &Command) -> (Vec<Lane>, u64) {
         }
         // Behind the batches of that peer: it is answered when they are on the disk.
         Command::State { peer, .. } => (vec![Lane::From(*peer)], 1),
-        Command::Contact { statement, .. } => (vec![Lane::From(statement.peer)], 1),
+        // It divides what is staged from what goes into the log at once.
+        Command::Contact { statement, .. } => (vec![Lane::From(statement.peer), Lane::To(statement.peer)], 1),
         Command::Receive { batch, .. } => {
             (vec![Lane::From(batch.log().channel.from)], batch.entries().len() as u64)
         }
