@@ -2,6 +2,10 @@
 //! follows is judged as of it. The journal's disk stands still here until the test lets it go on; the
 //! index is another disk.
 
+#![allow(clippy::unwrap_used, reason = "a test says so by failing")]
+
+#[expect(unreachable_pub, reason = "a test's rig is a module of its binary alone")]
+#[allow(dead_code, reason = "the rig is shared: each test uses its part")]
 mod rig;
 
 use bytes::Bytes;

@@ -74,7 +74,7 @@ impl Landing {
             self.measures.committed(began, entries);
             self.measures.disk_full.store(false, Ordering::Relaxed);
         }
-        let told = landed.as_ref().map(|()| ()).map_err(|_| RefusalCode::StoreUnknown.into());
+        let told = if landed.is_ok() { Ok(()) } else { Err(RefusalCode::StoreUnknown.into()) };
         replies.into_iter().for_each(|reply| reply(told.clone()));
         landed
     }
