@@ -174,10 +174,12 @@ impl Company {
     /// Whether commands of several peers wait now, or did within the last [`COMPANY_MILLIS`].
     pub(super) fn at_work(&mut self, queue: &Queue, now: UnixMillis) -> bool {
         let Some(peer) = queue.peers.keys().next() else { return now < self.until };
-        if queue.peers.len() > 1 || self.last.is_some_and(|last| last != *peer) {
+        let several = queue.peers.len() > 1;
+        if several || self.last.is_some_and(|last| last != *peer) {
             self.until = now.plus_millis(COMPANY_MILLIS);
         }
-        self.last = Some(*peer);
+        // Of several, none was the last.
+        self.last = (!several).then_some(*peer);
         now < self.until
     }
 }
