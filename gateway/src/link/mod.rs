@@ -100,7 +100,7 @@ pub struct Links {
     /// Who looks after the standing of connected peers.
     patrol: Arc<Patrol>,
     /// The turn of the newest link.
-    turns: AtomicU64,
+    turns: tokio::sync::Mutex<Turn>,
     /// This process's.
     life: Life,
     /// Verdicts on signing certificates, each with the trust store that gave it. The store is held, so
@@ -170,7 +170,7 @@ impl Links {
             peer_changed: Mutex::default(),
             looks: Mutex::default(),
             patrol: Arc::default(),
-            turns: AtomicU64::new(0),
+            turns: tokio::sync::Mutex::new(0),
             verified: Mutex::default(),
             quotas: Mutex::new(Quotas::new(parts.peer_rate, usize::MAX)),
             held: Semaphore::new(INTAKE_BYTES_MAX),
@@ -336,11 +336,6 @@ impl Links {
         let (reply, answer) = oneshot::channel();
         sender.send((request, reply)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())
-    }
-
-    /// The turn of a link that is about to state what this node holds.
-    fn next_turn(&self) -> Turn {
-        self.turns.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Takes the place of older links to the peer, or gives way to a newer one.

@@ -13,8 +13,9 @@ use crate::suite::PublicKey;
 use bytes::Bytes;
 use certs::Verified;
 use proto::exchange::v1 as wire;
+use tokio::sync::oneshot;
 
-/// What this node states on the link of `turn`, `to` a life of the peer's process if it is known. The copy
+/// What this node states on a link, `to` a life of the peer's process if it is known, and the turn of the link. The copy
 /// of the peer's log is as long as it will be until that life adds to it: what waited before is on the
 /// disk, and what older lives sent is refused from now on.
 ///
@@ -24,11 +25,19 @@ pub(super) async fn state(
     links: &Links,
     peer: NodeId,
     name: LinkName,
-    turn: Turn,
     to: Option<Life>,
-) -> Result<wire::Open, Refusal> {
-    links.committer.ask_patiently(|reply| Command::State { peer, turn, to, reply }).await?;
-    Ok(shown(links, peer, name))
+) -> Result<(Turn, wire::Open), Refusal> {
+    let (reply, stated) = oneshot::channel();
+    let turn = {
+        // Turns are in the order in which the committer hears of them: a later one that came first would
+        // have both of two links that were dialled at once give way.
+        let mut turns = links.turns.lock().await;
+        *turns += 1;
+        links.committer.queue(Command::State { peer, turn: *turns, to, reply }).await?;
+        *turns
+    };
+    stated.await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))?;
+    Ok((turn, shown(links, peer, name)))
 }
 
 fn shown(links: &Links, peer: NodeId, name: LinkName) -> wire::Open {

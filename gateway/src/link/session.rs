@@ -120,8 +120,8 @@ async fn send_open(
     name: LinkName,
     to: Option<Life>,
 ) -> Result<Turn, Refusal> {
-    let turn = links.next_turn();
-    let open = frame(Frame::Open(state(links, peer, name, turn, to).await?));
+    let (turn, open) = state(links, peer, name, to).await?;
+    let open = frame(Frame::Open(open));
     let gone = |_| Refusal::new(RefusalCode::OpenMissing, format!("node={peer}"));
     outgoing.send(open).await.map_err(gone)?;
     Ok(turn)
