@@ -94,18 +94,8 @@ impl Held {
 }
 
 fn submission(alias: &str, payload: Bytes) -> Submission {
-    Submission {
-        to: HUBEI.parse::<NodeId>().unwrap(),
-        message_id: None,
-        alias: Some(alias.to_owned()),
-        kind: Kind::CaseForward,
-        case_id: None,
-        in_reply_to: None,
-        agreement: None,
-        standard: None,
-        expires: None,
-        payload,
-    }
+    let submission = Submission::new(HUBEI.parse::<NodeId>().unwrap(), Kind::CaseForward, payload);
+    Submission { alias: Some(alias.to_owned()), ..submission }
 }
 
 #[test]

@@ -31,10 +31,7 @@ async fn a_full_disk_stops_what_is_new_finishes_what_was_taken_and_recovers_by_i
     let Some(disk) = SmallDisk::mount(&rig.path("disk.img"), &rig.xianning.data(), 320) else { return };
     rig.xianning.configure("[limits]\ndisk_low_mib = 100");
     let observed = rig.xianning.observe();
-    rig.yueyang.start().await;
-    rig.xianning.start().await;
-    rig.meet().await;
-    tests::documents::conclude(&rig).await;
+    agreed(&mut rig).await;
     let (mut window, mut approval) = (rig.yueyang.desk().await, rig.xianning.desk().await);
     assert_eq!(approval.status().await.disk, "normal");
     // Probes and metrics follow the limit that the node itself was given, and no other.
@@ -109,10 +106,7 @@ async fn a_full_disk_stops_what_is_new_finishes_what_was_taken_and_recovers_by_i
 async fn a_partner_over_its_quota_is_slowed_down_and_loses_nothing() {
     let mut rig = Rig::new();
     rig.xianning.configure("[limits]\npeer_entries_per_second = 20");
-    rig.yueyang.start().await;
-    rig.xianning.start().await;
-    rig.meet().await;
-    tests::documents::conclude(&rig).await;
+    agreed(&mut rig).await;
     let mut window = rig.yueyang.desk().await;
     // Two that dial each other at the start may fence one link; from here on none may end.
     let ended_before = rig.xianning.log().matches("link ended").count();
@@ -140,10 +134,7 @@ async fn a_partner_over_its_quota_is_slowed_down_and_loses_nothing() {
 async fn a_submitter_over_its_quota_is_told_when_to_come_back_and_others_are_not() {
     let mut rig = Rig::new();
     rig.yueyang.configure("[limits]\nsubmitter_entries_per_second = 10");
-    rig.yueyang.start().await;
-    rig.xianning.start().await;
-    rig.meet().await;
-    tests::documents::conclude(&rig).await;
+    agreed(&mut rig).await;
     let mut window = rig.yueyang.desk().await;
     let mut refused = None;
     for serial in 0..200 {
@@ -207,6 +198,14 @@ async fn what_waits_for_contact_is_bounded_in_bytes_and_drains_at_contact() {
     rig.balanced().await;
 }
 
+/// Both nodes started, connected, and agreed.
+async fn agreed(rig: &mut Rig) {
+    rig.yueyang.start().await;
+    rig.xianning.start().await;
+    rig.meet().await;
+    tests::documents::conclude(rig).await;
+}
+
 /// Submits a batch on a stream until all of it is taken, obeying every hint; what each came to, and how
 /// often it was refused with which code.
 async fn take_all(
@@ -240,10 +239,7 @@ async fn take_all(
 async fn who_was_refused_by_a_quota_and_comes_back_as_told_is_taken_once() {
     let mut rig = Rig::new();
     rig.yueyang.configure("[limits]\nsubmitter_entries_per_second = 50");
-    rig.yueyang.start().await;
-    rig.xianning.start().await;
-    rig.meet().await;
-    tests::documents::conclude(&rig).await;
+    agreed(&mut rig).await;
     let mut window = rig.yueyang.desk().await;
     let mut stream = window.stream().await;
     let (mut replies, mut codes) = (Vec::new(), Vec::new());
@@ -270,10 +266,7 @@ async fn a_partner_that_falls_behind_sets_the_pace_and_what_was_refused_arrives_
     // A batch passes once, and then the partner takes next to nothing: the log to it fills up.
     rig.xianning.configure("[limits]\npeer_entries_per_second = 10");
     let observed = rig.yueyang.observe();
-    rig.yueyang.start().await;
-    rig.xianning.start().await;
-    rig.meet().await;
-    tests::documents::conclude(&rig).await;
+    agreed(&mut rig).await;
     let mut window = rig.yueyang.desk().await;
     let mut stream = window.stream().await;
     let most = gateway::limits::ONWARD_ENTRIES_MAX as u32;

@@ -42,6 +42,24 @@ pub struct Submission {
     pub payload: Bytes,
 }
 
+impl Submission {
+    /// A message with nothing but what each has.
+    pub fn new(to: NodeId, kind: Kind, payload: Bytes) -> Self {
+        Self {
+            to,
+            message_id: None,
+            alias: None,
+            kind,
+            case_id: None,
+            in_reply_to: None,
+            agreement: None,
+            standard: None,
+            expires: None,
+            payload,
+        }
+    }
+}
+
 /// A submission that is durable here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Submitted {

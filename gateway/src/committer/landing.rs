@@ -1,6 +1,6 @@
 //! The end of a commit: it is synced, the index and the readers are told, and then whoever asked.
 //!
-//! A lone commit lands where it was made. While more waits, it lands on a thread of its own ([`Lane`]),
+//! A lone commit lands where it was made. While more waits, it lands on a thread of its own ([`LandingThread`]),
 //! and the committer judges the next one meanwhile. There is one commit on its way at most, so the
 //! journal's last frame is the only one that may be torn, and everything lands in order.
 
@@ -111,22 +111,20 @@ impl Landing {
     }
 }
 
-/// The thread on which a commit lands while the next one is judged.
-pub(super) struct Lane {
-    commits: mpsc::Sender<WrittenCommit>,
+/// The thread on which a commit lands while the next one is judged. It ends with this.
+pub(super) struct LandingThread {
+    commits: Option<mpsc::Sender<WrittenCommit>>,
     landed: mpsc::Receiver<Result<(), CommitError>>,
     busy: bool,
+    thread: Option<JoinHandle<()>>,
 }
 
-impl Lane {
-    /// Starts the thread; `wake` is called whenever a commit has landed. The thread ends with the lane.
+impl LandingThread {
+    /// Starts it; `wake` is called whenever a commit has landed.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(super) fn start(
-        landing: Arc<Landing>,
-        wake: impl Fn() + Send + 'static,
-    ) -> std::io::Result<(Self, JoinHandle<()>)> {
+    pub(super) fn start(landing: Arc<Landing>, wake: impl Fn() + Send + 'static) -> std::io::Result<Self> {
         let (commits, work) = mpsc::channel::<WrittenCommit>();
         let (tell, landed) = mpsc::channel();
         let thread = std::thread::Builder::new().name("landing".into()).spawn(move || {
@@ -140,38 +138,55 @@ impl Lane {
                 wake();
             }
         })?;
-        Ok((Self { commits, landed, busy: false }, thread))
+        Ok(Self { commits: Some(commits), landed, busy: false, thread: Some(thread) })
     }
 
     /// Sends a commit on its way. The one before has landed.
     pub(super) fn send(&mut self, commit: WrittenCommit) {
-        self.busy = self.commits.send(commit).is_ok();
+        let sent = self.commits.as_ref().is_some_and(|commits| commits.send(commit).is_ok());
+        assert!(sent, "{DIED}");
+        self.busy = true;
     }
 
-    /// Whether a commit is on its way.
+    /// Whether a commit is on its way, as far as was asked.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    /// Whether the commit that was on its way has landed meanwhile.
     ///
     /// # Errors
-    /// The one that was did not become durable.
-    pub(super) fn is_busy(&mut self) -> Result<bool, CommitError> {
-        if self.busy
-            && let Ok(landed) = self.landed.try_recv()
-        {
-            self.busy = false;
-            landed?;
+    /// It did not become durable.
+    pub(super) fn has_landed(&mut self) -> Result<bool, CommitError> {
+        match self.landed.try_recv() {
+            Ok(landed) => {
+                self.busy = false;
+                landed.map(|()| true)
+            }
+            Err(mpsc::TryRecvError::Empty) => Ok(false),
+            Err(mpsc::TryRecvError::Disconnected) => panic!("{DIED}"),
         }
-        Ok(self.busy)
     }
 
-    /// Waits until nothing is on its way.
+    /// Waits for the commit that is on its way.
     ///
     /// # Errors
-    /// As for [`Lane::is_busy`].
+    /// It did not become durable.
     pub(super) fn wait(&mut self) -> Result<(), CommitError> {
-        if std::mem::take(&mut self.busy)
-            && let Ok(landed) = self.landed.recv()
-        {
-            landed?;
+        self.busy = false;
+        self.landed.recv().expect(DIED)
+    }
+}
+
+/// Whether its commit stands is not known then, as when the committer itself dies: nothing may go on.
+const DIED: &str = "the landing thread lives as long as the committer";
+
+impl Drop for LandingThread {
+    fn drop(&mut self) {
+        self.commits = None;
+        if let Some(thread) = self.thread.take() {
+            // Whoever waited for a commit of a thread that panicked was told by its silence.
+            let _ = thread.join();
         }
-        Ok(())
     }
 }

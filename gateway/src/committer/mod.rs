@@ -48,7 +48,7 @@ use crate::time::UnixMillis;
 use crate::wire;
 use bells::{Bells, Ringer};
 use bytes::Bytes;
-use landing::{Landing, Lane, Shown, WrittenCommit};
+use landing::{Landing, LandingThread, Shown, WrittenCommit};
 use ledger::{Appending, Content, Documents, Draft, Ledger, head};
 use prost::Message as _;
 use queue::{Company, Share};
@@ -56,7 +56,6 @@ use rows::Place;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
-use std::thread::JoinHandle;
 
 /// What a committer needs of the world.
 pub struct Ports {
@@ -137,9 +136,8 @@ pub enum CommitError {
     Signer(#[from] SignerError),
 }
 
-/// Adds commands that have arrived; told to wait, it does so for a command or for a landing. Says whether
-/// there may be more.
-type More<'a> = dyn FnMut(&mut Queue, bool) -> bool + 'a;
+/// Adds commands that have arrived; told to wait, it does so for a command or for a landing.
+type More<'a> = dyn FnMut(&mut Queue, bool) + 'a;
 
 /// Passes a commit's fate on to whoever asked for it.
 type Told = Box<dyn FnOnce(Result<(), Refusal>) + Send>;
@@ -155,7 +153,7 @@ pub struct Core {
     keys: Arc<KeyBook>,
     landing: Arc<Landing>,
     /// Where commits land beside the next one; none: each lands where it was made.
-    lane: Option<(Lane, JoinHandle<()>)>,
+    beside: Option<LandingThread>,
     touched: BTreeSet<NodeId>,
     /// To whom the copy of each peer's log was stated.
     stated: BTreeMap<NodeId, Statements>,
@@ -243,7 +241,7 @@ impl Core {
             archive,
             keys,
             landing: Arc::new(landing),
-            lane: None,
+            beside: None,
             touched: peers.iter().copied().collect(),
             peers,
             stated: BTreeMap::new(),
@@ -291,22 +289,9 @@ impl Core {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(super) fn open_lane(&mut self, wake: impl Fn() + Send + 'static) -> std::io::Result<()> {
-        self.lane = Some(Lane::start(Arc::clone(&self.landing), wake)?);
+    pub(super) fn land_beside(&mut self, wake: impl Fn() + Send + 'static) -> std::io::Result<()> {
+        self.beside = Some(LandingThread::start(Arc::clone(&self.landing), wake)?);
         Ok(())
-    }
-
-    /// Waits until nothing is on its way, and ends the thread.
-    ///
-    /// # Errors
-    /// The last commit did not become durable.
-    pub(super) fn close_lane(&mut self) -> Result<(), CommitError> {
-        let Some((mut lane, thread)) = self.lane.take() else { return Ok(()) };
-        let landed = lane.wait();
-        drop(lane);
-        // It panicked: then its commit's fate is unknown, and nobody was told otherwise.
-        let _ = thread.join();
-        landed
     }
 
     /// Whether the last commit is still on its way to the disk.
@@ -314,17 +299,21 @@ impl Core {
     /// # Errors
     /// When the process must stop: it did not become durable.
     pub(super) fn is_landing(&mut self) -> Result<bool, CommitError> {
-        let Some((lane, _)) = &mut self.lane else { return Ok(false) };
-        let busy = lane.is_busy()?;
-        if !busy {
+        let Some(beside) = self.beside.as_mut().filter(|beside| beside.is_busy()) else { return Ok(false) };
+        let landed = beside.has_landed()?;
+        if landed {
             self.ledger.landed();
         }
-        Ok(busy)
+        Ok(!landed)
     }
 
-    fn wait_for_landing(&mut self) -> Result<(), CommitError> {
-        if let Some((lane, _)) = &mut self.lane {
-            lane.wait()?;
+    /// Waits until nothing is on its way.
+    ///
+    /// # Errors
+    /// As for [`Core::is_landing`].
+    pub(super) fn wait_for_landing(&mut self) -> Result<(), CommitError> {
+        if let Some(beside) = self.beside.as_mut().filter(|beside| beside.is_busy()) {
+            beside.wait()?;
             self.ledger.landed();
         }
         Ok(())
@@ -335,7 +324,7 @@ impl Core {
     /// # Errors
     /// When the process must stop. Every command taken was answered.
     pub fn commit(&mut self, waiting: &mut Queue) -> Result<(), CommitError> {
-        self.commit_from(waiting, &mut |_, _| true)
+        self.commit_from(waiting, &mut |_, _| ())
     }
 
     /// As [`Core::commit`], taking what arrives meanwhile.
@@ -1015,8 +1004,8 @@ impl Core {
                 self.full = false;
                 let commit = self.written(written, commit, bodies, bytes, places, began);
                 // Whoever waits for the index to be settled waits for this commit as well.
-                match &mut self.lane {
-                    Some((lane, _)) if more && self.settling.is_empty() => lane.send(commit),
+                match &mut self.beside {
+                    Some(beside) if more && self.settling.is_empty() => beside.send(commit),
                     _ => {
                         self.landing.land(commit)?;
                         self.ledger.landed();

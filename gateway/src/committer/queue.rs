@@ -241,18 +241,8 @@ mod tests {
     }
 
     fn submission(to: &str, key: &str) -> Submission {
-        Submission {
-            to: peer(to),
-            message_id: None,
-            alias: Some(key.to_owned()),
-            kind: Kind::CaseForward,
-            case_id: None,
-            in_reply_to: None,
-            agreement: None,
-            standard: None,
-            expires: None,
-            payload: Bytes::new(),
-        }
+        let submission = Submission::new(peer(to), Kind::CaseForward, Bytes::new());
+        Submission { alias: Some(key.to_owned()), ..submission }
     }
 
     fn submit(to: &str, key: &str) -> Command {

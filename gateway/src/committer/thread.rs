@@ -85,8 +85,8 @@ pub fn spawn(
     let (submissions, submitted) = mpsc::channel(COMMITTER_QUEUE_MAX);
     let (owed, owing) = mpsc::channel(COMMITTER_QUEUE_MAX);
     let weak = owed.downgrade();
-    core.open_lane(move || {
-        // A full queue wakes the committer by itself, and a closed one has it wait for the lane.
+    core.land_beside(move || {
+        // A full queue wakes the committer by itself, and a closed one has it wait for the landing.
         if let Some(owed) = weak.upgrade() {
             let _ = owed.try_send(Command::Landed);
         }
@@ -102,12 +102,14 @@ pub fn spawn(
                 // Also to see whether the last one landed well.
                 core.is_landing()?;
                 if !open {
-                    core.close_lane()?;
+                    core.wait_for_landing()?;
                     return core.flush();
                 }
             }
             arriving.take_over(&mut waiting, false);
-            core.commit_from(&mut waiting, &mut |waiting, wait| arriving.take_over(waiting, wait))?;
+            core.commit_from(&mut waiting, &mut |waiting, wait| {
+                arriving.take_over(waiting, wait);
+            })?;
         };
         let ended = run();
         let _ = stopped.send(ended);

@@ -6,8 +6,8 @@ use super::Gateway;
 use crate::committer::bells::Topic;
 use crate::id::NodeId;
 use crate::limits::{SUBMITTING_BYTES_MAX, SUBMITTING_ENTRIES_MAX};
+use crate::overload::hints::Hints;
 use crate::overload::pace::{Onward, Pace};
-use crate::overload::turns::Turns;
 use crate::refusal::{Refusal, RefusalCode};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -29,8 +29,8 @@ pub(super) struct Doors {
     bytes: Arc<Semaphore>,
     /// As many submissions.
     entries: Arc<Semaphore>,
-    own: Mutex<Turns>,
-    partners: Mutex<BTreeMap<NodeId, (Pace, Turns)>>,
+    own: Mutex<Hints>,
+    partners: Mutex<BTreeMap<NodeId, (Pace, Hints)>>,
 }
 
 impl Doors {
@@ -43,11 +43,11 @@ impl Doors {
         }
     }
 
-    fn partners(&self) -> MutexGuard<'_, BTreeMap<NodeId, (Pace, Turns)>> {
+    fn partners(&self) -> MutexGuard<'_, BTreeMap<NodeId, (Pace, Hints)>> {
         self.partners.lock().expect("no holder of the paces panics")
     }
 
-    fn own(&self) -> MutexGuard<'_, Turns> {
+    fn own(&self) -> MutexGuard<'_, Hints> {
         self.own.lock().expect("no holder of the line panics")
     }
 

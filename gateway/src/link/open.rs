@@ -15,8 +15,8 @@ use certs::Verified;
 use proto::exchange::v1 as wire;
 use tokio::sync::oneshot;
 
-/// What this node states on a link, `to` a life of the peer's process if it is known, and the turn of the link. The copy
-/// of the peer's log is as long as it will be until that life adds to it: what waited before is on the
+/// What this node states on a link, `to` a life of the peer's process if it is known, and the turn of the
+/// link. The copy of the peer's log is as long as it will be until that life adds to it: what waited before is on the
 /// disk, and what older lives sent is refused from now on.
 ///
 /// # Errors

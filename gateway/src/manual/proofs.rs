@@ -67,9 +67,8 @@
 //! | clocks, one set back, one crash | 2 + 0 | 43 746 | 154 729 |
 //! | one lie of A's, one break | 2 + 0 | 44 675 | 116 870 |
 //!
-//! No law is broken in any of them. `cargo test -p gateway --test model -- --nocapture` visits the first eight
-//! in less than a minute in a debug build on two cores and prints the numbers; `-- --ignored --nocapture` takes
-//! two minutes more for the others.
+//! No law is broken in any of them. `cargo test -p gateway --test model -- --nocapture` visits all of them in two
+//! minutes in a debug build on two cores, and prints the numbers.
 //!
 //! # That it can fail
 //!

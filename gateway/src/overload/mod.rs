@@ -2,9 +2,9 @@
 //! keep to them. Pure; the committer, the links and the local interface do what is decided here.
 
 pub mod disk;
+pub mod hints;
 pub mod pace;
 pub mod quota;
-pub mod turns;
 
 use crate::limits;
 use quota::Rate;

@@ -1,8 +1,7 @@
 //! The channel machines under every order of everything that can happen to two nodes.
 //!
-//! `cargo test -p gateway --test model -- --nocapture` prints what was visited; the larger bounds are ignored
-//! by default, and run with `-- --ignored --nocapture`. What is covered, and what it found, is told in
-//! `gateway::manual::proofs`.
+//! `cargo test -p gateway --test model -- --nocapture` prints what was visited, in two minutes. What is covered,
+//! and what it found, is told in `gateway::manual::proofs`.
 #![expect(unreachable_pub, reason = "the modules are this test's alone")]
 
 mod book;
@@ -110,7 +109,6 @@ const fn more(bound: Bound, budget: Budget) -> Bound {
 }
 
 #[test]
-#[ignore = "two minutes: cargo test -p gateway --test model -- --ignored --nocapture"]
 fn the_larger_bounds_of_restored_backups_and_two_links_hold() {
     holds(
         "restored backup, crash and break, 1 + 1",
@@ -122,7 +120,6 @@ fn the_larger_bounds_of_restored_backups_and_two_links_hold() {
 }
 
 #[test]
-#[ignore = "two minutes: cargo test -p gateway --test model -- --ignored --nocapture"]
 fn the_larger_bounds_of_lies_and_clocks_hold() {
     holds("clocks and a crash, 2 + 0", more(CLOCKS, Budget { crashes: 1, ..CLOCKS.budget }));
     holds("a lying sender and a break, 2 + 0", more(LIES_ONE_WAY, Budget { breaks: 1, ..LIES.budget }));

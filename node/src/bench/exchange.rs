@@ -37,7 +37,7 @@ pub(super) const DRAIN: Duration = Duration::from_secs(60);
 /// Runs the measurement.
 pub(super) async fn run(args: &ExchangeArgs, chinese: bool) -> Result<Figures, DemoError> {
     let length = args.line.length();
-    with_far_pair(args.keep.as_deref(), args.suite, length, chinese, async |pair, narrator| {
+    with_far_pair(args.nodes.keep.as_deref(), args.nodes.suite, length, chinese, async |pair, narrator| {
         measure(args, pair, narrator).await
     })
     .await
@@ -115,7 +115,7 @@ async fn measure(args: &ExchangeArgs, pair: &Pair, narrator: &Narrator) -> Resul
                 ("size", args.size.to_string()),
                 ("concurrency", args.concurrency.to_string()),
                 ("duration", args.duration.to_string()),
-                ("suite", args.suite.name().to_owned()),
+                ("suite", args.nodes.suite.name().to_owned()),
             ],
             args.line.asked(),
         ]

@@ -32,7 +32,7 @@ const BYTES_PER_SECOND_LEAST: u64 = 1_000_000;
 /// Runs the measurement.
 pub(super) async fn run(args: &FileArgs, chinese: bool) -> Result<Figures, DemoError> {
     let length = args.line.length();
-    with_far_pair(args.keep.as_deref(), args.suite, length, chinese, async |pair, narrator| {
+    with_far_pair(args.nodes.keep.as_deref(), args.nodes.suite, length, chinese, async |pair, narrator| {
         measure(args, pair, narrator).await
     })
     .await
@@ -108,7 +108,7 @@ async fn measure(args: &FileArgs, pair: &Pair, narrator: &Narrator) -> Result<Fi
     Ok(Figures {
         disk: Some(disk),
         asked: [
-            vec![("bytes", args.bytes.to_string()), ("suite", args.suite.name().to_owned())],
+            vec![("bytes", args.bytes.to_string()), ("suite", args.nodes.suite.name().to_owned())],
             args.line.asked(),
         ]
         .concat(),

@@ -57,7 +57,8 @@ fn status_kib(process: u32, field: &str) -> Result<f64, DemoError> {
 }
 
 /// Bytes that a folder takes on disk, and how many of them are files' unused, preallocated ends: a file's
-/// bytes behind the last one that is not zero. Only the newest journal segment has such an end.
+/// bytes behind the last one that is not zero. Only the newest journal segment has such an end, and the room
+/// for the next one is nothing else.
 pub(super) fn folder_bytes(folder: &Path) -> Result<(u64, u64), DemoError> {
     let (mut allocated, mut unused) = (0, 0);
     for entry in std::fs::read_dir(folder).map_err(DemoError::file(folder))? {
@@ -72,7 +73,8 @@ pub(super) fn folder_bytes(folder: &Path) -> Result<(u64, u64), DemoError> {
             continue;
         }
         allocated += metadata.blocks() * BLOCK_BYTES;
-        if path.extension().is_some_and(|extension| extension == "tbj") {
+        let is_segment = path.extension().is_some_and(|extension| extension == "tbj");
+        if is_segment || path.file_name().is_some_and(|name| name == "spare.new") {
             unused += zeros_at_the_end(&path)?;
         }
     }

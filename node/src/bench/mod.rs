@@ -73,6 +73,17 @@ impl BenchSuite {
     }
 }
 
+/// What every measurement with nodes is asked for.
+#[derive(Debug, Clone, clap::Args)]
+pub struct NodesArgs {
+    /// What the nodes sign with. 算法套件
+    #[arg(long, value_enum, default_value_t = BenchSuite::P256Sha256)]
+    pub suite: BenchSuite,
+    /// Keep the nodes' folders here; must be empty or absent. 保留节点目录
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
 /// The line between the two nodes; loopback itself when absent.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct LineArgs {
@@ -113,15 +124,12 @@ pub struct ExchangeArgs {
     /// Seconds under load before measuring begins. 预热秒数
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=600))]
     pub warm_up: u32,
-    /// What the nodes sign with. 算法套件
-    #[arg(long, value_enum, default_value_t = BenchSuite::P256Sha256)]
-    pub suite: BenchSuite,
     /// A long line between the nodes.
     #[command(flatten)]
     pub line: LineArgs,
-    /// Keep both nodes' folders here; must be empty or absent.
-    #[arg(long, value_name = "DIR")]
-    pub keep: Option<PathBuf>,
+    /// The nodes.
+    #[command(flatten)]
+    pub nodes: NodesArgs,
 }
 
 /// What `bench file` is asked for.
@@ -131,15 +139,12 @@ pub struct FileArgs {
     #[arg(long, default_value_t = 52_428_800,
         value_parser = clap::value_parser!(u64).range(1..=gateway::limits::BLOB_BYTES_MAX))]
     pub bytes: u64,
-    /// What the nodes sign with. 算法套件
-    #[arg(long, value_enum, default_value_t = BenchSuite::P256Sha256)]
-    pub suite: BenchSuite,
     /// A long line between the nodes.
     #[command(flatten)]
     pub line: LineArgs,
-    /// Keep both nodes' folders here; must be empty or absent.
-    #[arg(long, value_name = "DIR")]
-    pub keep: Option<PathBuf>,
+    /// The nodes.
+    #[command(flatten)]
+    pub nodes: NodesArgs,
 }
 
 /// What `bench recover` is asked for.
@@ -151,12 +156,9 @@ pub struct RecoverArgs {
     /// Bytes of a payload. 报文字节数
     #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u32).range(256..=1_000_000))]
     pub size: u32,
-    /// What the nodes sign with. 算法套件
-    #[arg(long, value_enum, default_value_t = BenchSuite::P256Sha256)]
-    pub suite: BenchSuite,
-    /// Keep both nodes' folders here; must be empty or absent.
-    #[arg(long, value_name = "DIR")]
-    pub keep: Option<PathBuf>,
+    /// The nodes.
+    #[command(flatten)]
+    pub nodes: NodesArgs,
 }
 
 /// What `bench overload` is asked for.
@@ -174,12 +176,9 @@ pub struct OverloadArgs {
     /// Bytes of a payload. 报文字节数
     #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u32).range(256..=1_000_000))]
     pub size: u32,
-    /// What the nodes sign with. 算法套件
-    #[arg(long, value_enum, default_value_t = BenchSuite::P256Sha256)]
-    pub suite: BenchSuite,
-    /// Keep both nodes' folders here; must be empty or absent.
-    #[arg(long, value_name = "DIR")]
-    pub keep: Option<PathBuf>,
+    /// The nodes.
+    #[command(flatten)]
+    pub nodes: NodesArgs,
 }
 
 /// What `bench peers` is asked for.
@@ -200,12 +199,9 @@ pub struct PeersArgs {
     /// Bytes of a payload. 报文字节数
     #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u32).range(256..=1_000_000))]
     pub size: u32,
-    /// What the nodes sign with. 算法套件
-    #[arg(long, value_enum, default_value_t = BenchSuite::P256Sha256)]
-    pub suite: BenchSuite,
-    /// Keep the nodes' folders here; must be empty or absent.
-    #[arg(long, value_name = "DIR")]
-    pub keep: Option<PathBuf>,
+    /// The nodes.
+    #[command(flatten)]
+    pub nodes: NodesArgs,
 }
 
 /// What `bench disk` is asked for.

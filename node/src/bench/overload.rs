@@ -27,7 +27,7 @@ const SERIALS: u32 = 4_000_000;
 
 /// Runs the measurement.
 pub(super) async fn run(args: &OverloadArgs, chinese: bool) -> Result<Figures, DemoError> {
-    with_pair(args.keep.as_deref(), args.suite, chinese, async |pair, narrator| {
+    with_pair(args.nodes.keep.as_deref(), args.nodes.suite, chinese, async |pair, narrator| {
         measure(args, pair, narrator).await
     })
     .await
@@ -84,7 +84,7 @@ async fn measure(args: &OverloadArgs, pair: &Pair, narrator: &Narrator) -> Resul
             ("streams", args.streams.to_string()),
             ("size", args.size.to_string()),
             ("duration", args.duration.to_string()),
-            ("suite", args.suite.name().to_owned()),
+            ("suite", args.nodes.suite.name().to_owned()),
         ],
         messages_per_s: Some(over.rate),
         peak_messages_per_s: Some(peak.rate),

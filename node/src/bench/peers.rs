@@ -35,9 +35,13 @@ const WARM_UP: Duration = Duration::from_secs(2);
 /// Runs the measurement.
 pub(super) async fn run(args: &PeersArgs, chinese: bool) -> Result<Figures, DemoError> {
     let prepare = |rig: &Rig| prepare(args, rig);
-    with_prepared_pair(args.keep.as_deref(), args.suite, chinese, prepare, async |pair, guests, narrator| {
-        measure(args, pair, guests, narrator).await
-    })
+    with_prepared_pair(
+        args.nodes.keep.as_deref(),
+        args.nodes.suite,
+        chinese,
+        prepare,
+        async |pair, guests, narrator| measure(args, pair, guests, narrator).await,
+    )
     .await
 }
 
@@ -49,10 +53,10 @@ struct Guests {
 
 fn prepare(args: &PeersArgs, rig: &Rig) -> Result<Guests, DemoError> {
     let now_ms = i64::try_from(SystemClock.now().0).unwrap_or(i64::MAX);
-    let wuhan = rig.join(&WUHAN, now_ms, args.suite.key())?;
+    let wuhan = rig.join(&WUHAN, now_ms, args.nodes.suite.key())?;
     rig.yueyang.configure(&format!("\n[[peer]]\nnode = \"{}\"\n", WUHAN.code))?;
     let taken = [YUEYANG.node(), XIANNING.node(), WUHAN.node()];
-    let idle = partners::invite(rig, args.count as usize - 2, &taken, args.suite.key())?;
+    let idle = partners::invite(rig, args.count as usize - 2, &taken, args.nodes.suite.key())?;
     Ok(Guests { wuhan, idle })
 }
 
@@ -148,7 +152,7 @@ async fn measure(
             ("duration", args.duration.to_string()),
             ("flood", args.flood.to_string()),
             ("size", args.size.to_string()),
-            ("suite", args.suite.name().to_owned()),
+            ("suite", args.nodes.suite.name().to_owned()),
         ],
         partners: Some((
             format!(

@@ -27,7 +27,7 @@ const ENTRIES_PER_SECOND_LEAST: u64 = 1000;
 
 /// Runs the measurement.
 pub(super) async fn run(args: &RecoverArgs, chinese: bool) -> Result<Figures, DemoError> {
-    with_pair(args.keep.as_deref(), args.suite, chinese, async |pair, narrator| {
+    with_pair(args.nodes.keep.as_deref(), args.nodes.suite, chinese, async |pair, narrator| {
         measure(args, pair, narrator).await
     })
     .await
@@ -94,7 +94,7 @@ async fn measure(args: &RecoverArgs, pair: &mut Pair, narrator: &Narrator) -> Re
         asked: vec![
             ("entries", args.entries.to_string()),
             ("size", args.size.to_string()),
-            ("suite", args.suite.name().to_owned()),
+            ("suite", args.nodes.suite.name().to_owned()),
         ],
         ready_s: Some(ready_s),
         ready_after_kill_s: Some(ready_after_kill_s),

@@ -108,6 +108,15 @@ proptest! {
     }
 }
 
+/// An index of forty batches, which are several runs; the folder goes with the guard.
+fn filled() -> (tempfile::TempDir, PathBuf, PackedIndex) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index");
+    let (index, _) = open_with(&path, SMALL).unwrap();
+    fill(&index, 1, 40);
+    (dir, path, index)
+}
+
 fn fill(index: &PackedIndex, from: u64, batches: u64) {
     for number in from..from + batches {
         let changes = (0..50_u64)
@@ -195,10 +204,7 @@ fn a_process_that_is_killed_leaves_what_was_written_down_and_the_index_is_not_ma
 
 #[test]
 fn a_run_that_no_list_names_is_removed() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("index");
-    let (index, _) = open_with(&path, SMALL).unwrap();
-    fill(&index, 1, 40);
+    let (_dir, path, index) = filled();
     index.flush().unwrap();
     drop(index);
     let stray = path.join(RUNS_DIR).join(file_name((900, 900)));
@@ -239,10 +245,7 @@ fn a_damaged_or_missing_run_sets_the_index_aside() {
 #[test]
 fn a_block_that_rots_in_use_is_an_error_and_the_next_open_makes_the_index_anew() {
     use std::os::unix::fs::FileExt as _;
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("index");
-    let (index, _) = open_with(&path, SMALL).unwrap();
-    fill(&index, 1, 40);
+    let (_dir, path, index) = filled();
     index.settle().unwrap();
     drop(index);
     let (index, _) = open_with(&path, SMALL).unwrap();

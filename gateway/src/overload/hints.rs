@@ -13,7 +13,7 @@ const RATE_LEAST: u64 = 100;
 
 /// A line of those who were refused.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Turns {
+pub struct Hints {
     /// Entries a second in the last whole window.
     rate: u64,
     /// Since when it is counted, and how many were taken since.
@@ -23,7 +23,7 @@ pub struct Turns {
     end_micros: u64,
 }
 
-impl Turns {
+impl Hints {
     /// So many entries were taken.
     pub fn took(&mut self, now: UnixMillis, entries: u64) {
         self.taken += entries;
@@ -54,8 +54,8 @@ mod tests {
 
     const START: UnixMillis = UnixMillis(1_700_000_000_000);
 
-    fn at_a_rate(entries_per_s: u64) -> Turns {
-        let mut turns = Turns::default();
+    fn at_a_rate(entries_per_s: u64) -> Hints {
+        let mut turns = Hints::default();
         turns.took(START, 0);
         turns.took(START.plus_millis(1000), entries_per_s);
         turns
