@@ -19,7 +19,7 @@ use prost::Message as _;
 use proto::exchange::v1 as wire;
 use proto::store::v1 as stored;
 use rig::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What happens next; 岳阳 sends, 咸宁 receives.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +64,8 @@ struct Reference {
     /// Keys in the order in which they were taken, each with its content, and whether that is certain: a
     /// submission whose answer was lost with the disk may have been taken or not.
     taken: Vec<(u8, u8, bool)>,
+    /// Those that were in doubt twice over: the log itself tells at which of the two turns one was taken.
+    unplaced: BTreeSet<u8>,
     ids: BTreeMap<u8, MessageId>,
     /// What the consumer has seen at each place, ever.
     seen: Vec<MessageId>,
@@ -155,12 +157,13 @@ impl Pair {
         } else {
             assert!(!self.reference.taken[place].2, "key {key} was forgotten");
             self.reference.taken.remove(place);
+            self.reference.unplaced.remove(&key);
             self.reference.taken.push((key, content, true));
         }
     }
 
     async fn submit_failing(&mut self, key: u8, content: u8, kept: bool) {
-        // Alone: which write fails is then certain.
+        // Alone, but for what the link had asked before it was cut.
         self.cut().await;
         let fault = if kept { Fault::FailButPersist } else { Fault::Fail };
         self.world.hunan.disk.plan(FaultPlan::queue([Some(fault)]));
@@ -170,13 +173,16 @@ impl Pair {
             Err(refusal) if refusal.code == RefusalCode::DuplicateDifferent => {}
             Err(refusal) => {
                 assert_eq!(refusal.code, RefusalCode::StoreUnknown);
-                if self.reference.of(key).is_none() {
-                    self.reference.taken.push((key, content, false));
-                } else {
+                match self.reference.of(key) {
+                    None => self.reference.taken.push((key, content, false)),
+                    // It shared its commit with something of the link that was cut, whose write failed: the
+                    // answer promises nothing, and takes nothing back.
+                    Some((_, true)) => {}
                     // In doubt twice over: ask again, on a disk that works.
-                    assert!(!self.reference.of(key).unwrap().1, "key {key} was taken: {refusal:?}");
-                    self.crash_sender(0).await;
-                    return self.resolve(key, content).await;
+                    Some((_, false)) => {
+                        self.crash_sender(0).await;
+                        return self.resolve(key, content).await;
+                    }
                 }
             }
         }
@@ -195,8 +201,9 @@ impl Pair {
                 before
             }
         };
-        // The first may have been taken in its turn, or the second in its own: the log itself will tell.
+        // The first may have been taken in its turn, or the second in its own.
         self.reference.taken[place] = (key, taken, false);
+        self.reference.unplaced.insert(key);
         if let Ok(answer) = answer {
             self.reference.ids.insert(key, answer.message_id);
         }
@@ -265,11 +272,18 @@ impl Pair {
         once.sort();
         once.dedup();
         assert_eq!(once.len(), ids.len(), "each message once");
-        let certain: Vec<u8> =
+        let taken: Vec<u8> =
             self.reference.taken.iter().filter(|taken| taken.2).map(|taken| taken.0).collect();
+        let (unplaced, certain): (Vec<u8>, Vec<u8>) =
+            taken.into_iter().partition(|key| self.reference.unplaced.contains(key));
         // Each key has a case of its own.
         let key = |header: &&Header| header.case_id.as_ref()?.as_str().strip_prefix("2026-")?.parse().ok();
-        let arrived: Vec<u8> = forwards.iter().filter_map(key).filter(|key| certain.contains(key)).collect();
+        let keys: Vec<u8> = forwards.iter().filter_map(key).collect();
+        assert!(
+            unplaced.iter().all(|key| keys.contains(key)),
+            "what was taken arrives: {unplaced:?} in {keys:?}"
+        );
+        let arrived: Vec<u8> = keys.into_iter().filter(|key| certain.contains(key)).collect();
         assert_eq!(arrived, certain, "what was taken arrives, in its order");
         assert!(ids.len() <= self.reference.taken.len(), "nothing arrives that nobody submitted");
         for (place, seen) in self.reference.seen.iter().enumerate() {
