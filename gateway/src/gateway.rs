@@ -531,7 +531,8 @@ impl Gateway {
         Ok(false)
     }
 
-    /// Waits until a message has its receipt or was refused, at most `timeout`.
+    /// Waits until a message has its receipt or was dropped before it had a place, at most `timeout`. An
+    /// entry that the partner refused has a receipt as well: the refusal may come in a moment before it.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -545,7 +546,8 @@ impl Gateway {
         let deadline = tokio::time::Instant::now() + timeout;
         loop {
             let state = self.message(to, id)?;
-            if state.as_ref().is_some_and(|state| state.receipt.is_some() || state.refused.is_some()) {
+            let dropped = |state: &MessageState| state.index.is_none() && state.refused.is_some();
+            if state.as_ref().is_some_and(|state| state.receipt.is_some() || dropped(state)) {
                 return Ok(state);
             }
             match tokio::time::timeout_at(deadline, listener.rung()).await {
