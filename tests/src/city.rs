@@ -12,7 +12,10 @@ pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         let test = std::env::current_exe().expect("a test knows its own path");
-        let folder = test.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps");
+        // Tests lie in target/<profile>/deps, the command line in target/<profile>.
+        let folder = test.parent().expect("a program lies in a folder");
+        let of_tests = folder.file_name().is_some_and(|name| name == "deps");
+        let folder = if of_tests { folder.parent().expect("deps lies in a folder") } else { folder };
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
         build.args(["build", "--locked", "--quiet", "--package", "node", "--bin", "tongban"]);
@@ -102,10 +105,10 @@ impl City {
         eventually(&format!("{} to log {text}", self.node), async || self.log().contains(text)).await;
     }
 
-    /// Starts the process and waits for its ready line.
-    pub async fn start(&mut self) {
+    /// Starts the process and does not wait.
+    pub fn launch(&mut self) {
         let log = std::fs::File::options().create(true).append(true).open(self.home.join("node.log"));
-        let mut child = Command::new(binary())
+        let child = Command::new(binary())
             .arg("serve")
             .arg("--config")
             .arg(self.config())
@@ -114,8 +117,13 @@ impl City {
             .stderr(log.expect("a log file"))
             .spawn()
             .expect("tongban starts");
-        let stdout = child.stdout.take().expect("stdout is piped");
         self.child = Some(child);
+    }
+
+    /// Starts the process and waits for its ready line.
+    pub async fn start(&mut self) {
+        self.launch();
+        let stdout = self.child.as_mut().and_then(|child| child.stdout.take()).expect("stdout is piped");
         let line = tokio::task::spawn_blocking(move || {
             let mut line = String::new();
             BufReader::new(stdout).read_line(&mut line).map(|_| line)

@@ -5,6 +5,7 @@
 //! Every wait is on a condition with a deadline. Processes end when the rig is dropped.
 
 pub mod city;
+pub mod crashes;
 pub mod desk;
 pub mod disk;
 pub mod documents;
