@@ -49,6 +49,7 @@ pub struct City {
     pub port: u16,
     home: PathBuf,
     child: Option<Child>,
+    before: Vec<String>,
 }
 
 impl City {
@@ -64,7 +65,7 @@ impl City {
              [[peer]]\nnode = \"{partner}\"\naddress = \"127.0.0.1:{partner_port}\"\ndial = true\n"
         );
         std::fs::write(home.join("tongban.toml"), text).expect("a configuration is written");
-        Self { node, port, home, child: None }
+        Self { node, port, home, child: None, before: Vec::new() }
     }
 
     /// The configuration file.
@@ -76,6 +77,17 @@ impl City {
     pub fn configure(&self, lines: &str) {
         let text = std::fs::read_to_string(self.config()).expect("a configuration");
         std::fs::write(self.config(), format!("{text}\n{lines}\n")).expect("a configuration is written");
+    }
+
+    /// From now on started through a program that becomes the node, such as `ip netns exec`: it keeps its
+    /// process id, and the word after the last of these is the node's program.
+    pub fn start_through(&mut self, words: &[&str]) {
+        self.before = words.iter().map(|word| (*word).to_owned()).collect();
+    }
+
+    /// The process id, while it runs.
+    pub fn process(&self) -> u32 {
+        self.child.as_ref().expect("the node runs").id()
     }
 
     /// Has the node serve metrics and probes; the port.
@@ -108,7 +120,15 @@ impl City {
     /// Starts the process and does not wait.
     pub fn launch(&mut self) {
         let log = std::fs::File::options().create(true).append(true).open(self.home.join("node.log"));
-        let child = Command::new(binary())
+        let mut command = match self.before.split_first() {
+            None => Command::new(binary()),
+            Some((program, arguments)) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(binary());
+                command
+            }
+        };
+        let child = command
             .arg("serve")
             .arg("--config")
             .arg(self.config())

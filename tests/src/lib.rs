@@ -10,8 +10,10 @@ pub mod desk;
 pub mod disk;
 pub mod documents;
 pub mod files;
+pub mod network;
 pub mod probe;
 pub mod stranger;
+pub mod versions;
 
 use city::City;
 use std::net::TcpListener;

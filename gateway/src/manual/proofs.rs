@@ -126,3 +126,34 @@
 //! [`contact`](super::contact). Nothing about judging, files, quotas, full disks or the bytes of the journal:
 //! those have tests and a fault-injecting disk of their own. And the glue in `step.rs` is only as true as its
 //! reader.
+//!
+//! # Real processes, killed and mistreated
+//!
+//! `tests/src/crashes` runs two real nodes with six windows that forward cases (one of them with scans), an
+//! approval system that signs for each, and a consumer at either node that acknowledges entry by entry. It
+//! kills with SIGKILL while messages go both ways, while a file is fetched or uploaded, while a deleted index
+//! is made anew, while a process has only just begun, a moment after new TLS keys, revocation lists or
+//! signing keys were put into place, and both nodes at once. The seed draws phases and delays; what the
+//! machine makes of them is not repeatable, so a seed names a mixture, not a run.
+//!
+//! After 25 kills everything must drain, both nodes are killed once more, and `crashes/journal.rs` reads both
+//! journals. It shares no code with the store: segments, check sums, headers, tree and notes are read from
+//! the documented formats. `crashes/check.rs` then asks: is each acknowledged message in the sender's log
+//! once, where the node said; are both copies equal byte for byte; is no id, no key and no act there twice;
+//! is nothing refused; do all notes of either journal show the one root of their size, do both signatures of
+//! each receipt hold, do the receipts cover the log, are the roots those that the nodes state; did each
+//! consumer see each entry in order, and again only what it had not acknowledged; did each file arrive as it
+//! was and was it receipted once.
+//!
+//! `tests/tests/machines.rs`: a partner that is stopped (SIGSTOP) until keepalive has given it up; a cable
+//! pulled between two network namespaces, without any reset; a disk that the kernel slows to ten writes a
+//! second (control groups of version 1; a machine without them skips it and says so); a file system that
+//! meets an error and becomes read-only under the node. A full disk is in `overload.rs`.
+//!
+//! **Versions.** `tests/vectors` keeps of each released version both journals of a pair, one conversation on
+//! a link, and what the nodes said then. `tests/tests/versions.rs` opens the journals with certificates of
+//! today (a start needs keys, not the old ones), from the journal alone and again with the index just made,
+//! and reads the frames. The index is not kept: it is disposable, and one of another `INDEX_VERSION` is made
+//! anew. Not tested before there is a second version: a store that is migrated, a link of version 2 with a
+//! partner of version 1. Until then a partner that speaks 1 to 7 is answered with 1, and one that speaks only
+//! what we do not gets `link.version`.

@@ -292,7 +292,11 @@ impl Entry {
 }
 
 impl Note {
-    fn read(text: &[u8]) -> Result<Self, String> {
+    /// Reads a note's text.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn read(text: &[u8]) -> Result<Self, String> {
         let bad = || "no note".to_owned();
         let text = std::str::from_utf8(text).map_err(|_| bad())?;
         let (body, lines) = text.split_once("\n\n").ok_or_else(bad)?;
@@ -356,7 +360,7 @@ fn varint(rest: &mut &[u8]) -> Option<u64> {
 }
 
 /// CRC-32C (Castagnoli), reflected, as in RFC 3720 §12.1.
-fn crc32c(bytes: &[u8]) -> u32 {
+pub fn crc32c(bytes: &[u8]) -> u32 {
     const TABLE: [u32; 256] = {
         let mut table = [0; 256];
         let mut byte = 0;
