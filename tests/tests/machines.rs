@@ -86,7 +86,6 @@ async fn a_pulled_cable_without_any_reset_loses_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "was not yet seen to pass"]
 async fn a_slow_disk_slows_and_breaks_nothing() {
     let mut rig = Rig::new();
     let Some(disk) = SmallDisk::mount(&rig.path("disk.img"), &rig.xianning.data(), 320) else { return };
@@ -115,7 +114,6 @@ async fn a_slow_disk_slows_and_breaks_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "was not yet seen to pass"]
 async fn a_disk_that_becomes_read_only_stops_the_node_or_what_is_new_and_loses_nothing() {
     let mut rig = Rig::new();
     let image = rig.path("disk.img");
