@@ -9,6 +9,7 @@ pub mod desk;
 pub mod disk;
 pub mod documents;
 pub mod files;
+pub mod parsers;
 pub mod probe;
 pub mod stranger;
 
