@@ -116,3 +116,63 @@ async fn what_a_node_stores_is_its_owners_alone() {
     assert!(found.is_empty(), "other users may read {found:?}");
     assert!(rig.yueyang.data().join("journal").is_dir());
 }
+
+/// Not a promise but a limit that the threat model states: a signing chain is public, and a copy of size 0
+/// needs no signature. Whoever closes this gap turns the test around.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thief_of_a_tls_key_alone_is_sent_the_history_of_its_city() {
+    use gateway::entry::Header;
+    use proto::exchange::v1::frame::Kind as Frame;
+    use tests::documents::{case, forward};
+    use tests::stranger::{Author, Stranger};
+    use tests::{Rig, XIANNING, YUEYANG};
+
+    let mut rig = Rig::agreed().await;
+    let mut desk = rig.yueyang.desk().await;
+    let reply = desk.act(XIANNING, "case.forward", &case(1), &forward()).await.unwrap();
+    assert!(desk.receipt(XIANNING, &reply.message_id).await.receipted);
+    rig.xianning.kill();
+
+    let key = |name: &str| rig.xianning.path("keys").join(name);
+    let tls = certs::Identity::load(&key("tls.pem"), &key("tls.key")).unwrap();
+    // Of the signing identity only the chain is shown; nothing is signed with its key.
+    let signing = certs::Identity::load(&key("signing.pem"), &key("signing.key")).unwrap();
+    let trust = rig.yueyang.path("trust");
+    let open = Author::new(&signing, &trust, XIANNING, YUEYANG).open();
+    let mut thief = Stranger::dial(&tls, &trust, YUEYANG, rig.yueyang.port).await.unwrap();
+    thief.say(Frame::Open(open)).await;
+    let mut read = Vec::new();
+    while !read.contains(&"case.forward".to_owned()) {
+        match thief.hear().await.expect("the link stands") {
+            Frame::Batch(batch) => {
+                read.extend(batch.entries.iter().map(|entry| Header::parse(&entry.header).unwrap().kind));
+            }
+            Frame::Open(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A partner's program may write anything, as long as it likes, where a code belongs.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_peer_writes_instead_of_a_code_does_not_reach_the_log() {
+    use proto::exchange::v1 as wire;
+    use proto::exchange::v1::frame::Kind as Frame;
+    use tests::stranger::{Author, Stranger};
+    use tests::{Rig, XIANNING, YUEYANG, eventually};
+
+    let mut rig = Rig::new();
+    rig.yueyang.start().await;
+    let key = |name: &str| rig.xianning.path("keys").join(name);
+    let tls = certs::Identity::load(&key("tls.pem"), &key("tls.key")).unwrap();
+    let signing = certs::Identity::load(&key("signing.pem"), &key("signing.key")).unwrap();
+    let trust = rig.yueyang.path("trust");
+    let mut link = Stranger::dial(&tls, &trust, YUEYANG, rig.yueyang.port).await.unwrap();
+    link.say(Frame::Open(Author::new(&signing, &trust, XIANNING, YUEYANG).open())).await;
+    assert!(matches!(link.hear().await, Some(Frame::Open(_))));
+    let person = "110101199003070038 ".repeat(50_000);
+    link.say(Frame::Close(wire::Close { code: person.clone(), message: person })).await;
+    let told = "with a code that is not known here";
+    eventually("the end to be told", async || rig.yueyang.log().contains(told)).await;
+    assert!(!rig.yueyang.log().contains("110101199003070038"), "what the peer wrote is in the log");
+}

@@ -157,6 +157,9 @@
 //!   check sum must hold.
 //! - **Other users of the machine could read the journal** where the administrator had not set `umask 077` as
 //!   the guide says: bodies speak of persons. Folders are 0700 and segments 0600 now, whatever the umask.
+//! - **A peer could write into our log.** Whatever stood where a closing code belongs was repeated in the log,
+//!   up to a frame's 3 MiB; an unknown key of a standard or an agreement likewise. Only known codes are
+//!   repeated now, and a parser's message is cut.
 //!
 //! What it does not say: a target ends where the parser ends; what a *sequence* of well-formed frames may do
 //! is the models', the simulation's and the hostile peer's of `tests/src/stranger.rs`. The conversions of

@@ -53,6 +53,7 @@
 //! | speaks for another city | node in `Open` is the certificate's; a signing certificate of the same division only | `a_partner_may_not_claim_another_node_nor_bring_another_nodes_signing_key` |
 //! | an authority certifies a city of another province | prefixes of authorities are disjoint, and checked before the path | `a_division_outside_the_domains_prefixes_is_refused`, `overlapping_prefixes_are_refused` |
 //! | nonsense as frames, headers, payloads | one strict reader each; poison advances the channel and is refused once | `what_cannot_be_understood_or_is_not_allowed_advances_the_channel_and_is_refused_once`, `each_broken_frame_closes_its_link_with_its_code_and_changes_nothing` |
+//! | writes persons, or megabytes, into our log | only known codes and short causes are repeated | `what_a_peer_writes_instead_of_a_code_does_not_reach_the_log` |
 //! | rewrites its log, or shows two histories | checkpoint against the tree before anything is cosigned; both notes kept | `two_signed_roots_for_one_size_are_a_fork_that_stops_the_channel_and_is_kept`, `entries_that_do_not_hash_to_the_signed_root_stop_that_channel_until_it_is_resumed`, `a_lie_stops_its_channel_and_is_never_healed` |
 //! | denies having received | its cosignature, offline | `a_bundle_verifies_with_both_nodes_stopped_and_each_forgery_is_named` |
 //! | acknowledges what was never sent, to have us sign it | only our own signature is believed | `a_receipt_for_what_was_never_signed_is_not_believed` |
@@ -73,7 +74,7 @@
 //! | signs checkpoints or documents | usages keep the two keys apart | `a_tls_key_signs_nothing` |
 //! | opens links and reads what the city is sent | revocation list or suspension: live links close, nothing more is said | `a_revoked_certificate_closes_its_live_link_and_gets_nothing`, `a_peer_that_loses_its_standing_loses_its_link_and_is_heard_no_more` |
 //! | … though nobody reads the link | the revocation does not wait for the peer | `a_revocation_ends_a_link_that_waits_for_a_peer_who_does_not_read` |
-//! | *before anybody notices* | certificates of 90 days | **not defended**: the thief reads what is sent to that city while it holds the link, and fences the city out; he can confirm nothing, because a receipt needs the signing key |
+//! | *before anybody notices* | certificates of 90 days | **not defended**: a signing chain is public and a copy of size 0 needs no signature, so the thief who states that he has nothing is sent everything that was ever sent to that city, and fences the city out (`a_thief_of_a_tls_key_alone_is_sent_the_history_of_its_city`). He can confirm nothing: a receipt needs the signing key. The cure is a signature over the link's name by the signing key in `Open`, a change of the wire |
 //!
 //! # A stolen signing key
 //!
@@ -92,6 +93,7 @@
 //! | brings a trust folder that lets one authority speak for another's cities | refused whole; the last good one stays | `bad_trust_files_are_refused_and_the_last_good_ones_stay_in_force` |
 //! | lets revocation data lapse | fails closed after a stated grace, and says so | `a_stale_revocation_list_counts_until_its_grace_is_over`, `a_list_out_of_date_warns_and_after_its_grace_the_node_is_not_ready_until_it_is_renewed` |
 //! | reads persons in logs and metrics | none are there; identifiers of persons are masked types | `the_log_tells_each_decision_as_json_and_nothing_about_a_person`, `debug_of_a_person_shows_nothing_of_the_person` |
+//! | reads metrics and probes from elsewhere | in plain on loopback, unless somebody states otherwise | `what_is_served_in_plain_is_not_served_to_everybody` |
 //! | finds a person in the index | case facts hold no personal field, holders are hashed | `no_personal_byte_survives_the_stripping` |
 //! | deletes or changes history | the partner holds the same log; the journal names the damage | `a_damaged_journal_is_named_not_opened_and_repaired_with_the_partners_help`, `a_node_that_lost_its_whole_store_gets_it_back` |
 //! | adds a root alone; sends what he likes through the socket; copies the key files | — | **not defended** on this node in this release: two-person approval is not part of it, keys are files. What he sends is signed by his node and stands in the partner's log |
@@ -144,13 +146,13 @@
 //! | `chunks` | chunk lists | partner | the length against 2 GiB, the list against the length |
 //! | `bundle` | proof bundles | whoever hands one in | [`BUNDLE_BYTES_MAX`](crate::proof::BUNDLE_BYTES_MAX) |
 //! | `paths` | inclusion and consistency proofs | whoever hands one in | nothing is allocated |
-//! | `local` | requests at the socket | submitter | tonic's 4 MiB; 1 MiB of body |
+//! | `local` | requests at the socket | submitter | `LOCAL_REQUEST_BYTES_MAX`, by tonic; 1 MiB of body |
 //! | `identifiers` | nodes, cases, digests, codes, names | all of these | nothing is allocated before the shape holds |
 //! | `journal`, `facts` | segments, frames, facts | disk | [`COMMIT_BYTES_MAX`](crate::limits::COMMIT_BYTES_MAX) |
 //! | `run` | runs of the packed index | disk | the file's length |
 //! | `blob` | chunk lists on disk, parked uploads | disk | the list of 2 GiB |
 //! | `crl`, `pem`, `trust` | trust folder | operator | 16 MiB, 160 KiB, 1 MiB |
-//! | `config`, `case`, `codes` | configuration, case files, CSV | operator | 1 MiB, 4 MiB, a row at a time |
+//! | `config`, `case`, `codes` | configuration, case files, CSV | operator | 1 MiB, 4 MiB, a row at a time (one row has no bound of its own) |
 //!
 //! Left to the libraries that read them, and not fuzzed here: TLS records and HTTP/2 (rustls, h2), sled's
 //! own files, private keys of the operator.

@@ -61,7 +61,12 @@ pub const ALL: &[Target] = &[
         limit: "the audit path as handed in",
         check: proofs::paths,
     },
-    Target { name: "local", reach: Reach::Submitter, limit: "4 MiB, by tonic", check: wire::local },
+    Target {
+        name: "local",
+        reach: Reach::Submitter,
+        limit: "LOCAL_REQUEST_BYTES_MAX, by tonic",
+        check: wire::local,
+    },
     Target {
         name: "identifiers",
         reach: Reach::Submitter,

@@ -203,7 +203,10 @@ pub(super) fn envelope(bytes: &[u8]) {
 /// The documents in envelopes, and their lints.
 pub(super) fn document(bytes: &[u8]) {
     fn same<D: Document + PartialEq + std::fmt::Debug>(bytes: &[u8]) -> Option<D> {
-        let document = D::from_json(bytes).ok()?;
+        let document = D::from_json(bytes);
+        let said = document.as_ref().err().map_or(0, |refusal| refusal.detail.len());
+        assert!(said <= 1024, "a refusal goes into the log and is short: {said}");
+        let document = document.ok()?;
         let again = document.to_json();
         if again.len() <= ENVELOPE_BYTES_MAX {
             assert_eq!(D::from_json(&again).as_ref(), Ok(&document), "a document says the same again");
