@@ -146,7 +146,10 @@
 //! (frozen vectors, certificates good and wrong, the journals and proofs of two real nodes); `cargo run -p
 //! tests --example make_fuzz_corpus` makes them. What is found joins `tests/fuzz/found` and stays there.
 //!
-//! The long run's figures stand below.
+//! The long run, ten minutes a target, is still to be made. What was run so far under libFuzzer, two cores
+//! shared by many, 11 seconds each, clean: `chain` 23 266 inputs (3 551 edges), `frame` 95 918 (8 782), `header`
+//! 285 372 (882), `note` 283 706 (688). In the gate: 5 000 mutations a target, 1 500 where a parser reads files
+//! or checks signatures, all clean.
 //!
 //! What writing the targets and reading as an attacker found:
 //!
