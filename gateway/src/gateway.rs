@@ -51,6 +51,7 @@ use prost::Message as _;
 use proto::store::v1 as stored;
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -267,7 +268,11 @@ impl Gateway {
         replayed: impl FnMut(ReplayProgress),
     ) -> Result<(Self, OpenReport, Stopped), OpenError> {
         let doing = |doing: String| move |source| OpenError::Io { doing, source };
-        std::fs::create_dir_all(&settings.data_dir)
+        // Bodies speak of persons: what is made here is its owner's alone, whatever the umask.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&settings.data_dir)
             .map_err(doing(format!("make {}", settings.data_dir.display())))?;
         let alias_key = alias_key(&settings.data_dir, &*settings.randomness)
             .map_err(doing(format!("read or make alias.key in {}", settings.data_dir.display())))?;

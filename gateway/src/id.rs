@@ -287,7 +287,8 @@ impl Digest {
             "sm3" => HashAlgorithm::Sm3,
             _ => return Err(wrong),
         };
-        if hex.len() != 64 || !hex.is_ascii() {
+        // One text for each digest; and the parser of numbers below would take a plus sign.
+        if hex.len() != 64 || !hex.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
             return Err(wrong);
         }
         let mut bytes = [0; 32];
@@ -464,6 +465,10 @@ mod tests {
         let digest = Digest { algorithm: HashAlgorithm::Sha256, bytes: [7; 32] };
         assert_eq!(Digest::from_wire(&digest.to_wire()), Ok(digest));
         assert_eq!(Digest::from_text(&digest.to_text()), Ok(digest));
+        for other in [digest.to_text().to_uppercase(), digest.to_text().replacen("07", "+7", 1)] {
+            assert!(Digest::from_text(&other).is_err(), "{other}");
+        }
+        assert!(Digest::from_text(&digest.to_text().replace("07", "AB")).is_err(), "one text for each");
         let mut unknown = digest.to_wire();
         unknown[0] = 9;
         assert!(Digest::from_wire(&unknown).is_err());

@@ -148,8 +148,13 @@ async fn hear_open(links: &Arc<Links>, stream: &mut PeerStream) -> Result<Opened
 }
 
 pub(super) fn closed_by_peer(close: &wire::Close) -> Refusal {
-    let code = RefusalCode::with_code(&close.code).unwrap_or(RefusalCode::LinkBroken);
-    Refusal::new(code, format!("closed by the peer: {}", close.code))
+    // Only a code that is known is repeated: what else a peer writes may be anything, and of any length.
+    match RefusalCode::with_code(&close.code) {
+        Some(code) => Refusal::new(code, format!("closed by the peer: {code}")),
+        None => {
+            Refusal::new(RefusalCode::LinkBroken, "closed by the peer with a code that is not known here")
+        }
+    }
 }
 
 struct Session {

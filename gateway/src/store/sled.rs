@@ -22,6 +22,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::RwLock;
@@ -204,7 +205,8 @@ fn mark_open(dir: &Path, boot: &str) -> Result<(), Unusable> {
         Err(error) => return Err(refuse(error)),
     }
     let mark = || {
-        fs::create_dir_all(dir)?;
+        // What it knows about cases is its owner's alone, whatever the umask.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         // A marker that a crash leaves half written names no boot, which is the safe reading.
         fs::write(&marker, boot)?;
         File::open(&marker)?.sync_all()?;

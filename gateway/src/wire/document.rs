@@ -33,6 +33,9 @@ pub const LICENCE_ATTESTATION: &str = "application/vnd.tongban.licence-attestati
 /// Payload type of a recognition decision.
 pub const RECOGNITION_DECISION: &str = "application/vnd.tongban.recognition-decision.v1+json";
 
+/// Characters of a parser's message that are kept: it goes into the log.
+const DETAIL_CHARACTERS_MAX: usize = 200;
+
 /// A document's content, which can be written as JSON and read back.
 pub trait Document: Sized {
     /// Its payload type in the envelope.
@@ -73,7 +76,8 @@ fn parse<T: DeserializeOwned>(json: &[u8], may_be_personal: bool) -> Result<T, R
         let detail = if may_be_personal {
             format!("not read at line {} column {}", error.line(), error.column())
         } else {
-            error.to_string()
+            // It may quote a key of any length, which the other side chose.
+            error.to_string().chars().take(DETAIL_CHARACTERS_MAX).collect()
         };
         Refusal::new(RefusalCode::DocumentMalformed, detail)
     })

@@ -44,7 +44,11 @@ pub fn check(args: &CheckArgs) -> Result<(), Failure> {
     check_rows(BufReader::new(file), stdout)
 }
 
-fn check_rows(input: impl Read, mut output: impl Write) -> Result<(), Failure> {
+/// Judges every row of `input`; one JSON object a line on `output`.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_rows(input: impl Read, mut output: impl Write) -> Result<(), Failure> {
     let not_csv =
         |error: csv::Error| Failure::input(both!("不是可读的 CSV:{error}", "cannot be read as CSV: {error}"));
     let mut rows = csv::ReaderBuilder::new().flexible(true).from_reader(input);

@@ -4,9 +4,9 @@
 //! renamed, and the folder is synced, so a segment's name never stands for half a file. What a crash
 //! leaves is a `.new` file, which [`tidy`](Folder::tidy) removes.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +15,9 @@ use rustix::io::Errno;
 
 use super::medium::{Aside, Folder, Medium, WriteFailed};
 
+/// Bodies speak of persons: segments and their folder are their owner's alone, whatever the umask.
+const FILE_MODE: u32 = 0o600;
+const FOLDER_MODE: u32 = 0o700;
 const LOCK: &str = "lock";
 const UNFINISHED: &str = ".new";
 /// Room for the next segment; removed by the next open when it was not used.
@@ -50,8 +53,9 @@ impl FileFolder {
     /// An empty file with room for so many bytes. The room is not filled with zeros: a sync would cost
     /// 0.15 ms instead of 0.22, but what fills it competes with the syncs, which together were slower.
     fn roomy(path: &Path, bytes: u64) -> io::Result<FileMedium> {
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path);
-        let medium = FileMedium(options?);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true).mode(FILE_MODE);
+        let medium = FileMedium(options.open(path)?);
         medium.allocate(bytes)?;
         Ok(medium)
     }
@@ -243,7 +247,7 @@ fn make_folder(path: &Path) -> io::Result<()> {
         _ => Path::new("."),
     };
     make_folder(parent)?;
-    match fs::create_dir(path) {
+    match DirBuilder::new().mode(FOLDER_MODE).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }

@@ -124,6 +124,26 @@ pub fn open(dir: &Path) -> Result<(PackedIndex, OpenReport), IndexError> {
     open_with(dir, FREEZE_BYTES)
 }
 
+/// Reads one run file whole and verifies it: how many rows it has.
+///
+/// # Errors
+/// When it cannot be read, is damaged, or its rows do not ascend.
+pub fn inspect_run(path: &Path) -> io::Result<u64> {
+    let run = Run::open(path, (0, 0))?;
+    let (mut rows, mut last) = (0, None);
+    for number in 0..run.blocks() {
+        let block = run.read_block(number)?;
+        for row in 0..block.rows() {
+            let row = block.row(row).filter(|(key, _)| last.as_ref().is_none_or(|last| last < key));
+            let (key, _) =
+                row.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a row is damaged"))?;
+            last = Some(key);
+            rows += 1;
+        }
+    }
+    Ok(rows)
+}
+
 fn open_with(dir: &Path, freeze_bytes: usize) -> Result<(PackedIndex, OpenReport), IndexError> {
     let (sled, mut report) = super::sled::open(dir)?;
     let (sled, runs) = match open_runs(&sled, dir) {

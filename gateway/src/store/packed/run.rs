@@ -203,7 +203,8 @@ impl Run {
                 Some((BlockPlace { offset, bytes, first }, 14 + key))
             })();
             let (place, length) = place.ok_or_else(|| damaged("its index"))?;
-            if place.offset + u64::from(place.bytes) > index_at {
+            // Checked: a sum that wraps would pass, and 4 GiB be allocated for the block.
+            if place.offset.checked_add(u64::from(place.bytes)).is_none_or(|end| end > index_at) {
                 return Err(damaged("its index"));
             }
             blocks.push(place);
@@ -374,6 +375,21 @@ mod tests {
         }
         let astray = (0..5000).filter(|number| run.may_hold(hash(&key(2 * number + 1)))).count();
         assert!(astray < 150, "the filter spares most looks: {astray} of 5000 went astray");
+    }
+
+    #[test]
+    fn a_block_whose_end_wraps_around_is_refused_though_the_check_sum_holds() {
+        let (dir, _) = written(10);
+        let path = dir.path().join("run");
+        let mut bytes = std::fs::read(&path).unwrap();
+        let trailer = bytes.len() - TRAILER_BYTES;
+        let index = u64_at(&bytes, trailer).unwrap() as usize;
+        bytes[index..index + 8].copy_from_slice(&(u64::MAX - 8).to_le_bytes());
+        bytes[index + 8..index + 12].copy_from_slice(&u32::MAX.to_le_bytes());
+        let crc = crc32c::crc32c(&bytes[index..trailer]);
+        bytes[trailer + 24..trailer + 28].copy_from_slice(&crc.to_le_bytes());
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(Run::open(&path, (1, 1)).is_err());
     }
 
     #[test]

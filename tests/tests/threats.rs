@@ -1,0 +1,178 @@
+//! The threat model is kept honest: each test that it names is there, and each parser has its row.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const PAGE: &str = include_str!("../../gateway/src/manual/threats.rs");
+
+/// Words in backticks.
+fn quoted(text: &str) -> BTreeSet<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
+    for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        match path.file_name().unwrap().to_str().unwrap() {
+            "target" => {}
+            _ if path.is_dir() => sources(&path, files),
+            name if name.ends_with(".rs") => files.push(path),
+            _ => {}
+        }
+    }
+}
+
+/// Names of all functions under `#[test]` or `#[tokio::test]`, and in `proptest!`.
+fn tests_of_the_tree() -> BTreeSet<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut files = Vec::new();
+    for folder in ["proto", "certs", "gateway", "node", "tests"] {
+        sources(&root.join(folder), &mut files);
+    }
+    let mut names = BTreeSet::new();
+    for file in files {
+        let text = fs::read_to_string(file).unwrap();
+        let mut marked = false;
+        for line in text.lines().map(str::trim) {
+            if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+                marked = true;
+            } else if let Some((_, rest)) = line.split_once("fn ").filter(|_| marked) {
+                names.insert(rest.split('(').next().unwrap().to_owned());
+                marked = false;
+            } else if !line.starts_with("#[") && !line.starts_with("//") {
+                marked = false;
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn every_test_that_the_threat_model_names_is_in_the_tree() {
+    let tests = tests_of_the_tree();
+    assert!(tests.contains("every_test_that_the_threat_model_names_is_in_the_tree"), "tests are found");
+    // Names of tests are sentences; nothing else in backticks is lower case with two underscores.
+    let is_name = |word: &&str| {
+        word.matches('_').count() >= 2
+            && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    let named: Vec<_> = quoted(PAGE)
+        .into_iter()
+        .filter(is_name)
+        .chain(quoted(PAGE).into_iter().filter(|word| *word == "nothing_is_resumed"))
+        .collect();
+    assert!(named.len() > 50, "the page names its tests: {}", named.len());
+    let missing: Vec<_> = named.iter().filter(|name| !tests.contains(**name)).collect();
+    assert!(missing.is_empty(), "named and not there: {missing:?}");
+}
+
+#[test]
+fn every_row_names_a_test_or_says_that_there_is_none() {
+    for line in PAGE.lines().filter(|line| line.starts_with("//! | ")) {
+        let cells: Vec<_> = line.trim_start_matches("//! |").trim_end_matches('|').split(" | ").collect();
+        let [threat, _, proof] = cells[..] else { continue };
+        let heading = threat.trim() == "threat";
+        let tested = proof.contains('`') && proof.contains('_');
+        let open = proof.contains("not defended") || proof.contains("not proven yet");
+        assert!(heading || tested || open, "neither proven nor said to be open: {line}");
+    }
+}
+
+#[test]
+fn every_parser_has_its_row_in_the_threat_model() {
+    let table = PAGE.split("# Every parser that somebody reaches").nth(1).expect("the table");
+    let rows = quoted(table);
+    for target in tests::parsers::ALL {
+        assert!(rows.contains(target.name), "{} has no row", target.name);
+    }
+}
+
+/// A node that an administrator started with an ordinary umask: other users of the machine read nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_stores_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    fn open_to_others(path: &Path, found: &mut Vec<PathBuf>) {
+        for path in fs::read_dir(path).into_iter().flatten().map(|entry| entry.unwrap().path()) {
+            let Ok(metadata) = fs::metadata(&path) else { continue };
+            if metadata.permissions().mode() & 0o077 == 0 {
+                continue;
+            }
+            found.push(path.clone());
+            open_to_others(&path, found);
+        }
+    }
+    let mut rig = tests::Rig::new();
+    // Made by hand beforehand, and open: what is put into it is closed all the same.
+    fs::create_dir(rig.yueyang.data()).unwrap();
+    fs::set_permissions(rig.yueyang.data(), fs::Permissions::from_mode(0o755)).unwrap();
+    rig.yueyang.start().await;
+    rig.xianning.start().await;
+    rig.meet().await;
+    let made = fs::metadata(rig.xianning.data()).unwrap().permissions().mode();
+    assert_eq!(made & 0o777, 0o700);
+    let mut found = Vec::new();
+    open_to_others(&rig.yueyang.data(), &mut found);
+    assert!(found.is_empty(), "other users may read {found:?}");
+    assert!(rig.yueyang.data().join("journal").is_dir());
+}
+
+/// Not a promise but a limit that the threat model states: a signing chain is public, and a copy of size 0
+/// needs no signature. Whoever closes this gap turns the test around.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thief_of_a_tls_key_alone_is_sent_the_history_of_its_city() {
+    use gateway::entry::Header;
+    use proto::exchange::v1::frame::Kind as Frame;
+    use tests::documents::{case, forward};
+    use tests::stranger::{Author, Stranger};
+    use tests::{Rig, XIANNING, YUEYANG};
+
+    let mut rig = Rig::agreed().await;
+    let mut desk = rig.yueyang.desk().await;
+    let reply = desk.act(XIANNING, "case.forward", &case(1), &forward()).await.unwrap();
+    assert!(desk.receipt(XIANNING, &reply.message_id).await.receipted);
+    rig.xianning.kill();
+
+    let key = |name: &str| rig.xianning.path("keys").join(name);
+    let tls = certs::Identity::load(&key("tls.pem"), &key("tls.key")).unwrap();
+    // Of the signing identity only the chain is shown; nothing is signed with its key.
+    let signing = certs::Identity::load(&key("signing.pem"), &key("signing.key")).unwrap();
+    let trust = rig.yueyang.path("trust");
+    let open = Author::new(&signing, &trust, XIANNING, YUEYANG).open();
+    let mut thief = Stranger::dial(&tls, &trust, YUEYANG, rig.yueyang.port).await.unwrap();
+    thief.say(Frame::Open(open)).await;
+    let mut read = Vec::new();
+    while !read.contains(&"case.forward".to_owned()) {
+        match thief.hear().await.expect("the link stands") {
+            Frame::Batch(batch) => {
+                read.extend(batch.entries.iter().map(|entry| Header::parse(&entry.header).unwrap().kind));
+            }
+            Frame::Open(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A partner's program may write anything, as long as it likes, where a code belongs.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_peer_writes_instead_of_a_code_does_not_reach_the_log() {
+    use proto::exchange::v1 as wire;
+    use proto::exchange::v1::frame::Kind as Frame;
+    use tests::stranger::{Author, Stranger};
+    use tests::{Rig, XIANNING, YUEYANG, eventually};
+
+    let mut rig = Rig::new();
+    rig.yueyang.start().await;
+    let key = |name: &str| rig.xianning.path("keys").join(name);
+    let tls = certs::Identity::load(&key("tls.pem"), &key("tls.key")).unwrap();
+    let signing = certs::Identity::load(&key("signing.pem"), &key("signing.key")).unwrap();
+    let trust = rig.yueyang.path("trust");
+    let mut link = Stranger::dial(&tls, &trust, YUEYANG, rig.yueyang.port).await.unwrap();
+    link.say(Frame::Open(Author::new(&signing, &trust, XIANNING, YUEYANG).open())).await;
+    assert!(matches!(link.hear().await, Some(Frame::Open(_))));
+    let person = "110101199003070038 ".repeat(50_000);
+    link.say(Frame::Close(wire::Close { code: person.clone(), message: person })).await;
+    let told = "with a code that is not known here";
+    eventually("the end to be told", async || rig.yueyang.log().contains(told)).await;
+    assert!(!rig.yueyang.log().contains("110101199003070038"), "what the peer wrote is in the log");
+}
