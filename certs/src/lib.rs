@@ -10,6 +10,7 @@
 pub mod domain;
 pub mod error;
 pub mod identity;
+pub mod inspect;
 pub mod limits;
 mod path;
 pub mod pem;

@@ -11,7 +11,7 @@ use crate::domain::{Anchor, AnchorState, Question, TrustDomain, fingerprint};
 use crate::error::TrustError;
 use crate::limits::{CRL_FILE_BYTES_MAX, TRUST_FILE_BYTES_MAX};
 use crate::pem;
-use crate::profile::{KeyAlgorithm, Profile, Purpose, check_sizes};
+use crate::profile::{KeyAlgorithm, Profile, Purpose, check_chain, check_sizes};
 use crate::revocation::{Crl, Revocation};
 use crate::spiffe::{DomainName, NotAnId, SpiffeId};
 
@@ -147,6 +147,7 @@ impl TrustStore {
         if !domain.speaks_for(id.division) {
             return Err(TrustError::ForeignPrefix { domain: id.domain, division: id.division });
         }
+        check_chain(chain)?;
         // … and the proof.
         let (anchor_state, good_until_ms) = domain.judge(question, chain, at_ms)?;
         if question == Question::Opening && domain.suspended().contains(&id.division) {

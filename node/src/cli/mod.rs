@@ -7,6 +7,7 @@ pub mod act;
 pub mod blob;
 pub mod case;
 pub mod case_file;
+pub mod certs;
 pub mod channel;
 pub mod check;
 pub mod codes;
@@ -17,6 +18,7 @@ pub mod licence;
 pub mod pki;
 pub mod proof;
 pub mod reconcile;
+pub mod rotate;
 #[cfg(test)]
 mod samples;
 pub mod status;
@@ -102,6 +104,9 @@ pub enum Command {
     /// Check a configuration. 配置
     #[command(subcommand, name = "config")]
     Config(ConfigCommand),
+    /// This node's certificates: inspect, list, check, request, install. 本节点证书
+    #[command(subcommand)]
+    Certs(CertsCommand),
     /// Certificates for development and pilots. 开发与试点用证书
     #[command(subcommand)]
     Pki(PkiCommand),
@@ -230,6 +235,23 @@ pub enum ConfigCommand {
     Check(check::CheckArgs),
 }
 
+/// `tongban certs …`
+#[derive(Debug, Subcommand)]
+pub enum CertsCommand {
+    /// What a file says and what is wrong with it. Exit code 3 when it cannot be used. 解读证书
+    Inspect(certs::InspectArgs),
+    /// What this node depends on, by the time when it ends. 按到期时间列出
+    List(certs::ListArgs),
+    /// For cron: exit code 3 when anything is wrong or ends soon. 定时检查
+    Check(certs::CheckArgs),
+    /// Make a key and the request for its certificate. 生成密钥与证书请求
+    Request(rotate::RequestArgs),
+    /// Check a new certificate and take it into use; the old one is kept. 安装新证书
+    Install(rotate::InstallArgs),
+    /// Both halves of a rotation: --out requests, --chain installs. 轮换证书
+    Rotate(rotate::RotateArgs),
+}
+
 /// `tongban pki …`
 #[derive(Debug, Subcommand)]
 pub enum PkiCommand {
@@ -328,6 +350,12 @@ fn dispatch(console: Console, node: &Node, command: Command) -> Result<ExitCode,
         }
         Command::Codes(CodesCommand::Check(args)) => codes::check(&args)?,
         Command::Config(ConfigCommand::Check(args)) => check::check(console, &args)?,
+        Command::Certs(CertsCommand::Inspect(args)) => certs::show(console, &args)?,
+        Command::Certs(CertsCommand::List(args)) => certs::list(console, node.config_file()?, &args)?,
+        Command::Certs(CertsCommand::Check(args)) => certs::check(console, node.config_file()?, &args)?,
+        Command::Certs(CertsCommand::Request(args)) => rotate::request(console, node.config_file()?, &args)?,
+        Command::Certs(CertsCommand::Install(args)) => rotate::install(console, node.config_file()?, &args)?,
+        Command::Certs(CertsCommand::Rotate(args)) => rotate::rotate(console, node.config_file()?, args)?,
         Command::Pki(PkiCommand::Dev(args)) => pki::dev(console, &args)?,
         Command::Pki(PkiCommand::Join(args)) => pki::join(console, &args)?,
         Command::Store(StoreCommand::Repair(args)) => store::repair(console, node.config_file()?, &args)?,
@@ -479,6 +507,13 @@ mod tests {
             "tongban reconcile run --peer 421200",
             "tongban codes check --file codes.csv",
             "tongban config check node.toml",
+            "tongban certs inspect tls.pem --for tls --trust trust",
+            "tongban certs list --expiring 60d --config node.toml",
+            "tongban certs check --config node.toml",
+            "tongban certs request --for signing --out signing.csr --config node.toml --apply",
+            "tongban certs install --for tls new.pem --config node.toml --apply",
+            "tongban certs rotate --for tls --out tls.csr --config node.toml",
+            "tongban certs rotate --for tls --chain new.pem --config node.toml --apply",
             "tongban pki dev out --node 430600 --node 421200",
             "tongban pki join out --node 430100 --port 27432",
             "tongban store repair --config node.toml --apply",
