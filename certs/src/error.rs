@@ -474,6 +474,10 @@ impl TrustError {
         if zh { chinese } else { english }
     }
 
+    pub(crate) fn from_io(path: &Path, error: &std::io::Error) -> Self {
+        Self::File { path: path.to_owned(), reason: error.to_string() }
+    }
+
     pub(crate) fn pem(path: &Path, reason: impl Into<String>) -> Self {
         Self::Pem { path: path.to_owned(), reason: reason.into() }
     }

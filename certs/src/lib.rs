@@ -7,6 +7,7 @@
 //!
 //! The crate does no networking and never reads the clock: every instant is an argument, in Unix milliseconds.
 
+pub mod administration;
 pub mod domain;
 pub mod error;
 pub mod identity;

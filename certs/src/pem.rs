@@ -57,6 +57,11 @@ pub fn read_crls(path: &Path) -> Result<Vec<Crl>, TrustError> {
     read_blocks(path, CRL_FILE_BYTES_MAX, "X509 CRL")?.iter().map(|der| Crl::from_der(der)).collect()
 }
 
+/// A private key (PKCS#8, DER) as the text of a key file. It goes into a file of mode 0600 and nowhere else.
+pub fn private_key_text(pkcs8: &[u8]) -> String {
+    pem::encode(&pem::Pem::new("PRIVATE KEY", pkcs8))
+}
+
 /// Reads a file that holds exactly one private key, PKCS#8 and not encrypted.
 ///
 /// # Errors

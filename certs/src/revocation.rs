@@ -94,7 +94,7 @@ impl Crl {
     }
 
     /// The issuer's name, DER content: what identifies a list within a domain.
-    pub(crate) fn issuer(&self) -> &[u8] {
+    pub fn issuer(&self) -> &[u8] {
         self.list.issuer()
     }
 
