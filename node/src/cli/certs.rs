@@ -266,7 +266,7 @@ fn print(console: Console, kept: &[Kept], now: i64) -> Result<(), Failure> {
     })
 }
 
-fn what_in_words<'a>(lang: Lang, what: &'a str) -> &'a str {
+fn what_in_words(lang: Lang, what: &str) -> &str {
     match (lang, what) {
         (Lang::Zh, "tls") => "连接证书",
         (Lang::Zh, "signing") => "签名证书",
