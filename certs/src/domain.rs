@@ -18,7 +18,7 @@ use crate::revocation::{self, Revocation};
 use crate::spiffe::{Division, DomainName, NotAnId};
 
 /// What an anchor may be used for. States follow in this order; going back needs the same approval as a new root.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AnchorState {
     /// Known, and distributed to everybody, before anything uses it.
@@ -120,7 +120,8 @@ impl Anchor {
     /// Reads a root certificate from DER.
     ///
     /// # Errors
-    /// [`TrustError::Config`] when it is not an authority's certificate.
+    /// [`TrustError::NotAnAuthority`] when basicConstraints does not say CA; [`TrustError::SignatureSha1`] or
+    /// [`TrustError::RsaShort`] when it is weak; [`TrustError::Config`] when it is no certificate at all.
     pub fn from_der(der: &[u8], state: AnchorState) -> Result<Self, TrustError> {
         let refused = |reason: String| TrustError::Config(format!("not an anchor: {reason}"));
         if der.len() > CERTIFICATE_BYTES_MAX {
@@ -128,8 +129,9 @@ impl Anchor {
         }
         let parsed = profile::parse(der).map_err(|error| refused(error.to_string()))?;
         if !parsed.is_ca() {
-            return Err(refused("basicConstraints does not say CA".into()));
+            return Err(TrustError::NotAnAuthority("basicConstraints does not say CA".into()));
         }
+        profile::refuse_weak(&parsed)?;
         let certificate = CertificateDer::from(der);
         let anchor = webpki::anchor_from_trusted_cert(&certificate)
             .map_err(|error| refused(error.to_string()))?
@@ -151,6 +153,11 @@ impl Anchor {
     /// The end of its own validity, Unix ms: for whoever plans its successor. It decides nothing here.
     pub fn not_after_ms(&self) -> i64 {
         self.not_after_ms
+    }
+
+    /// The authority's name, DER content.
+    pub(crate) fn subject(&self) -> &[u8] {
+        self.anchor.subject.as_ref()
     }
 
     pub(crate) fn anchor(&self) -> &TrustAnchor<'static> {
@@ -233,6 +240,41 @@ impl TrustDomain {
     /// Nodes that may open nothing new.
     pub fn suspended(&self) -> &BTreeSet<Division> {
         &self.suspended
+    }
+
+    /// Whether a revocation list may serve this domain: signed by one of its anchors, or by an authority in
+    /// `intermediates` (DER) that one of its anchors signed.
+    ///
+    /// # Errors
+    /// [`TrustError::CrlForeignIssuer`]; [`TrustError::CrlInvalid`] when the name fits and the signature does not.
+    pub fn check_crl(&self, crl: &revocation::Crl, intermediates: &[&[u8]]) -> Result<(), TrustError> {
+        let mut named = false;
+        let keys = self.anchors.iter().map(|anchor| webpki::spki_for_anchor(anchor.anchor()).to_vec());
+        for (anchor, key) in self.anchors.iter().zip(keys) {
+            if anchor.subject() == crl.issuer() {
+                named = true;
+                if crl.is_signed_by(&key) {
+                    return Ok(());
+                }
+            }
+            for der in intermediates {
+                let authority = profile::parse(der)?;
+                if !authority.is_ca() || !revocation::signed_certificate(&key, &authority) {
+                    continue;
+                }
+                if revocation::content_of(authority.subject().as_raw()) == crl.issuer() {
+                    named = true;
+                    if crl.is_signed_by(authority.public_key().raw) {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Err(if named {
+            TrustError::CrlInvalid("not signed by its issuer".into())
+        } else {
+            TrustError::CrlForeignIssuer(self.name.clone())
+        })
     }
 
     /// Whether it may speak for a division.

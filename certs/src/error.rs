@@ -69,6 +69,24 @@ pub enum TrustError {
     /// A key or signature outside ECDSA P-256/P-384 and Ed25519.
     #[error("algorithm not allowed: {0}")]
     WeakAlgorithm(String),
+    /// Signed over SHA-1, for which collisions can be bought.
+    #[error("signed with SHA-1 ({0})")]
+    SignatureSha1(String),
+    /// An RSA key under 2048 bits.
+    #[error("an RSA key of {bits} bits")]
+    RsaShort {
+        /// Its length.
+        bits: usize,
+    },
+    /// Presented as an authority's, but basicConstraints does not say CA.
+    #[error("not an authority's certificate: {0}")]
+    NotAnAuthority(String),
+    /// Two different certificates of one issuer, or two entries of one list, with one serial number.
+    #[error("serial number {serial} is there twice")]
+    DuplicateSerial {
+        /// The serial number, hex.
+        serial: String,
+    },
     /// A certificate of the chain has run out.
     #[error("certificate expired, valid until {not_after_ms} ms, judged at {at_ms} ms")]
     CertificateExpired {
@@ -135,8 +153,25 @@ pub enum TrustError {
     /// A revocation list that is not signed by the issuer that it names.
     #[error("revocation list refused: {0}")]
     CrlInvalid(String),
+    /// A revocation list of an authority outside the domain that it was to serve.
+    #[error("no authority of trust domain {0} signed this revocation list")]
+    CrlForeignIssuer(DomainName),
 
     // -- configuration and keys
+    /// The administration log is not what was written, or not whole.
+    #[error("administration log, record {record}: {reason}")]
+    LogTampered {
+        /// Which record, counted from 1.
+        record: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The administration log ends before, or went another way than, what this node has seen of it.
+    #[error("the administration log does not continue record {seen}, which this node has seen")]
+    LogRolledBack {
+        /// Records seen before.
+        seen: usize,
+    },
     /// Two prefixes, in one domain or in two, cover the same divisions.
     #[error("prefixes {first} and {second} overlap")]
     PrefixesOverlap {
@@ -194,6 +229,10 @@ impl TrustError {
             Self::WrongUsage { .. } => "trust.wrong_usage",
             Self::CaAsLeaf => "trust.ca_as_leaf",
             Self::WeakAlgorithm(_) => "trust.weak_algorithm",
+            Self::SignatureSha1(_) => "trust.signature_sha1",
+            Self::RsaShort { .. } => "trust.rsa_short",
+            Self::NotAnAuthority(_) => "trust.not_an_authority",
+            Self::DuplicateSerial { .. } => "trust.duplicate_serial",
             Self::CertificateExpired { .. } => "trust.certificate_expired",
             Self::CertificateNotYetValid { .. } => "trust.certificate_not_yet_valid",
             Self::UnknownIssuer(_) => "trust.unknown_issuer",
@@ -211,6 +250,9 @@ impl TrustError {
             Self::CrlMissing(_) => "trust.crl_missing",
             Self::CrlStale { .. } => "trust.crl_stale",
             Self::CrlInvalid(_) => "trust.crl_invalid",
+            Self::CrlForeignIssuer(_) => "trust.crl_foreign_issuer",
+            Self::LogTampered { .. } => "trust.log_tampered",
+            Self::LogRolledBack { .. } => "trust.log_rolled_back",
             Self::PrefixesOverlap { .. } => "trust.prefixes_overlap",
             Self::Config(_) => "trust.config",
             Self::File { .. } => "trust.file",
@@ -233,6 +275,10 @@ impl TrustError {
             | Self::WrongUsage { .. }
             | Self::CaAsLeaf
             | Self::WeakAlgorithm(_)
+            | Self::SignatureSha1(_)
+            | Self::RsaShort { .. }
+            | Self::NotAnAuthority(_)
+            | Self::DuplicateSerial { .. }
             | Self::CertificateExpired { .. }
             | Self::CertificateNotYetValid { .. }
             | Self::UnknownIssuer(_)
@@ -246,6 +292,9 @@ impl TrustError {
             | Self::CrlMissing(_)
             | Self::CrlStale { .. }
             | Self::CrlInvalid(_)
+            | Self::CrlForeignIssuer(_)
+            | Self::LogTampered { .. }
+            | Self::LogRolledBack { .. }
             | Self::PrefixesOverlap { .. }
             | Self::Config(_)
             | Self::File { .. }
@@ -302,6 +351,22 @@ impl TrustError {
             Self::WeakAlgorithm(reason) => (
                 format!("证书使用了不允许的算法（{reason}）。请改用 P-256 或 Ed25519 密钥重新签发。"),
                 format!("The certificate uses an algorithm that is not allowed ({reason}); issue it again with a P-256 or Ed25519 key."),
+            ),
+            Self::SignatureSha1(reason) => (
+                format!("证书用 SHA-1 签名（{reason}），可被伪造。请证书机构改用 SHA-256 重新签发。"),
+                format!("The certificate is signed with SHA-1 ({reason}), which can be forged; have it issued again with SHA-256."),
+            ),
+            Self::RsaShort { bits } => (
+                format!("RSA 密钥仅 {bits} 位，强度不足。请改用 P-256 或 Ed25519 密钥重新申请。"),
+                format!("An RSA key of {bits} bits is too weak; make a P-256 or Ed25519 key and request again."),
+            ),
+            Self::NotAnAuthority(reason) => (
+                format!("该证书不是证书机构的证书（{reason}）。请使用 basicConstraints 标明 CA:TRUE 的证书。"),
+                format!("This is not an authority's certificate ({reason}); use one whose basicConstraints says CA:TRUE."),
+            ),
+            Self::DuplicateSerial { serial } => (
+                format!("序列号 {serial} 重复，吊销时将无法区分。请证书机构查明原因并重新签发。"),
+                format!("Serial number {serial} is used twice, so that a revocation could mean either; have the authority find out why and issue again."),
             ),
             Self::CertificateExpired { .. } => (
                 "证书已过期。请签发新证书并替换；若证书并未过期，请核对本机时间。".into(),
@@ -365,6 +430,18 @@ impl TrustError {
                 format!("吊销列表不可用（{reason}）。请从签发机构重新取得。"),
                 format!("The revocation list is unusable ({reason}); fetch it again from its authority."),
             ),
+            Self::CrlForeignIssuer(domain) => (
+                format!("该吊销列表不是 {domain} 的证书机构签发。请取得正确的列表；由中间机构签发的，请用 --issuer 附上其证书。"),
+                format!("No authority of {domain} signed this revocation list; fetch the right one, and give the certificate of an intermediate authority with --issuer."),
+            ),
+            Self::LogTampered { record, reason } => (
+                format!("管理日志第 {record} 条不可信（{reason}）。请勿继续使用，从备份恢复信任目录并追查原因。"),
+                format!("Record {record} of the administration log cannot be trusted ({reason}); restore the trust folder from a backup and find out what happened."),
+            ),
+            Self::LogRolledBack { seen } => (
+                format!("管理日志曾有 {seen} 条，现已缺失或被改写。请从备份恢复信任目录并追查原因。"),
+                format!("The administration log had {seen} records and lacks or changed some now; restore the trust folder from a backup and find out what happened."),
+            ),
             Self::PrefixesOverlap { first, second } => (
                 format!("{first} 与 {second} 的区划前缀重叠。请修改 trust.toml，使每个区划只归属一个信任域。"),
                 format!("{first} and {second} overlap; edit trust.toml so that each division belongs to one trust domain."),
@@ -395,6 +472,10 @@ impl TrustError {
             ),
         };
         if zh { chinese } else { english }
+    }
+
+    pub(crate) fn from_io(path: &Path, error: &std::io::Error) -> Self {
+        Self::File { path: path.to_owned(), reason: error.to_string() }
     }
 
     pub(crate) fn pem(path: &Path, reason: impl Into<String>) -> Self {

@@ -7,9 +7,11 @@
 //!
 //! The crate does no networking and never reads the clock: every instant is an argument, in Unix milliseconds.
 
+pub mod administration;
 pub mod domain;
 pub mod error;
 pub mod identity;
+pub mod inspect;
 pub mod limits;
 mod path;
 pub mod pem;

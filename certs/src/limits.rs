@@ -23,3 +23,6 @@ pub const TRUST_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Longest grace for a stale revocation list, hours: 30 days. Beyond that it is no revocation at all.
 pub const CRL_GRACE_HOURS_MAX: u32 = 30 * 24;
+
+/// The administration log: some 20 000 acts.
+pub const ADMINISTRATION_LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;

@@ -118,6 +118,7 @@ fn refusal(error: Error, domain: &DomainName, at_ms: i64) -> TrustError {
         Error::UnknownIssuer => TrustError::UnknownIssuer(domain.clone()),
         Error::InvalidSignatureForPublicKey => TrustError::BadSignature,
         Error::CaUsedAsEndEntity => TrustError::CaAsLeaf,
+        Error::EndEntityUsedAsCa => TrustError::NotAnAuthority("a node's certificate issued another".into()),
         Error::CertRevoked => TrustError::Revoked { since_ms: None },
         Error::UnknownRevocationStatus => TrustError::CrlMissing(domain.clone()),
         Error::UnsupportedSignatureAlgorithmContext(_)

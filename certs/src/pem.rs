@@ -13,8 +13,9 @@ use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPa
 use rustls::pki_types::PrivatePkcs8KeyDer;
 
 use crate::error::TrustError;
-use crate::limits::{CHAIN_CERTIFICATES_MAX, CHAIN_FILE_BYTES_MAX, KEY_FILE_BYTES_MAX};
+use crate::limits::{CHAIN_CERTIFICATES_MAX, CHAIN_FILE_BYTES_MAX, CRL_FILE_BYTES_MAX, KEY_FILE_BYTES_MAX};
 use crate::profile;
+use crate::revocation::Crl;
 
 /// Permission bits that let somebody other than the owner do something.
 const OTHERS: u32 = 0o077;
@@ -46,6 +47,19 @@ pub fn read_chain(path: &Path) -> Result<Vec<Vec<u8>>, TrustError> {
 /// [`TrustError::File`] or [`TrustError::Pem`].
 pub fn read_certificate(path: &Path) -> Result<Vec<u8>, TrustError> {
     only(path, read_blocks(path, CHAIN_FILE_BYTES_MAX, "CERTIFICATE")?)
+}
+
+/// Reads a file with revocation lists.
+///
+/// # Errors
+/// [`TrustError::File`], [`TrustError::Pem`], and what [`Crl::from_der`] refuses.
+pub fn read_crls(path: &Path) -> Result<Vec<Crl>, TrustError> {
+    read_blocks(path, CRL_FILE_BYTES_MAX, "X509 CRL")?.iter().map(|der| Crl::from_der(der)).collect()
+}
+
+/// A private key (PKCS#8, DER) as the text of a key file. It goes into a file of mode 0600 and nowhere else.
+pub fn private_key_text(pkcs8: &[u8]) -> String {
+    pem::encode(&pem::Pem::new("PRIVATE KEY", pkcs8))
 }
 
 /// Reads a file that holds exactly one private key, PKCS#8 and not encrypted.

@@ -6,8 +6,11 @@
 use std::fmt;
 
 use x509_parser::extensions::GeneralName;
-use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_SIG_ED25519};
+use x509_parser::oid_registry::{
+    OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_PKCS1_SHA1WITHRSA, OID_SIG_ED25519,
+};
 use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use crate::error::TrustError;
@@ -87,6 +90,50 @@ pub(crate) fn check_sizes(chain: &[&[u8]]) -> Result<(), TrustError> {
     }
 }
 
+/// RSA keys below this are refused for their length; longer ones because nodes have none.
+const RSA_BITS_MIN: usize = 2048;
+
+/// ecdsa-with-SHA1, RFC 3279 §2.2.3.
+const ECDSA_WITH_SHA1: &str = "1.2.840.10045.4.1";
+
+/// Names what is weak in one certificate by itself, so that the reader learns more than "no path".
+pub(crate) fn refuse_weak(certificate: &X509Certificate<'_>) -> Result<(), TrustError> {
+    let signature = &certificate.signature_algorithm.algorithm;
+    if *signature == OID_PKCS1_SHA1WITHRSA || signature.to_id_string() == ECDSA_WITH_SHA1 {
+        return Err(TrustError::SignatureSha1(signature.to_string()));
+    }
+    if let Ok(PublicKey::RSA(key)) = certificate.public_key().parsed() {
+        let bits = key.key_size();
+        if bits < RSA_BITS_MIN {
+            return Err(TrustError::RsaShort { bits });
+        }
+    }
+    Ok(())
+}
+
+/// Looks at a chain (leaf first) for what no path could mend: weak algorithms, authorities that are none, and two
+/// certificates of one issuer with one serial number.
+pub(crate) fn check_chain(chain: &[&[u8]]) -> Result<(), TrustError> {
+    let parsed = chain.iter().map(|der| parse(der)).collect::<Result<Vec<_>, _>>()?;
+    for (place, certificate) in parsed.iter().enumerate() {
+        refuse_weak(certificate)?;
+        if place > 0 && !certificate.is_ca() {
+            return Err(TrustError::NotAnAuthority("basicConstraints does not say CA".into()));
+        }
+        if let Some(twin) = parsed[..place].iter().find(|other| is_twin(other, certificate)) {
+            return Err(TrustError::DuplicateSerial { serial: twin.raw_serial_as_string() });
+        }
+    }
+    Ok(())
+}
+
+/// Whether two different certificates carry one issuer's name and one serial number (RFC 5280 §4.1.2.2).
+pub(crate) fn is_twin(one: &X509Certificate<'_>, other: &X509Certificate<'_>) -> bool {
+    one.raw_serial() == other.raw_serial()
+        && one.issuer().as_raw() == other.issuer().as_raw()
+        && one.tbs_certificate.as_ref() != other.tbs_certificate.as_ref()
+}
+
 /// Parses one certificate, and refuses anything after it.
 pub(crate) fn parse(certificate: &[u8]) -> Result<X509Certificate<'_>, TrustError> {
     match X509Certificate::from_der(certificate) {
@@ -113,7 +160,7 @@ pub(crate) fn key_algorithm(key: &SubjectPublicKeyInfo<'_>) -> Result<KeyAlgorit
     Err(TrustError::WeakAlgorithm(format!("key algorithm {}", algorithm.algorithm)))
 }
 
-fn spiffe_id(certificate: &X509Certificate<'_>) -> Result<SpiffeId, TrustError> {
+pub(crate) fn spiffe_id(certificate: &X509Certificate<'_>) -> Result<SpiffeId, TrustError> {
     let names = certificate
         .subject_alternative_name()
         .map_err(malformed)?
@@ -133,7 +180,7 @@ fn spiffe_id(certificate: &X509Certificate<'_>) -> Result<SpiffeId, TrustError> 
     }
 }
 
-fn check_usage(certificate: &X509Certificate<'_>, purpose: Purpose) -> Result<(), TrustError> {
+pub(crate) fn check_usage(certificate: &X509Certificate<'_>, purpose: Purpose) -> Result<(), TrustError> {
     let wrong = |reason| Err(TrustError::WrongUsage { purpose, reason });
     let usage = certificate.key_usage().map_err(malformed)?.map(|extension| extension.value);
     let extended = certificate.extended_key_usage().map_err(malformed)?.map(|extension| extension.value);

@@ -4,11 +4,12 @@
 //! it leaves open: a list out of date counts until a stated grace is over, and old evidence is judged by the date
 //! of a revocation, not by its presence. Delta, indirect and partitioned lists are refused when they are read.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use webpki::{CertRevocationList, OwnedCertRevocationList, RevocationCheckDepth, RevocationOptions};
 use webpki::{ExpirationPolicy, RevocationOptionsBuilder, UnknownStatusPolicy};
-use x509_parser::prelude::{CertificateRevocationList, FromDer};
+use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use crate::error::TrustError;
@@ -37,6 +38,7 @@ pub enum Revocation {
 pub struct Crl {
     list: Arc<CertRevocationList<'static>>,
     der: Arc<[u8]>,
+    count: usize,
     this_update_ms: i64,
     next_update_ms: i64,
 }
@@ -45,7 +47,7 @@ impl Crl {
     /// Reads a list from DER.
     ///
     /// # Errors
-    /// [`TrustError::CrlInvalid`] when it is over [`CRL_BYTES_MAX`], malformed, without nextUpdate, or a delta,
+    /// [`TrustError::DuplicateSerial`]; [`TrustError::CrlInvalid`] when it is over [`CRL_BYTES_MAX`], malformed, without nextUpdate, or a delta,
     /// indirect or partitioned list.
     pub fn from_der(der: &[u8]) -> Result<Self, TrustError> {
         if der.len() > CRL_BYTES_MAX {
@@ -58,11 +60,19 @@ impl Crl {
             return Err(TrustError::CrlInvalid("a partitioned list".into()));
         }
         let (_, parsed) = CertificateRevocationList::from_der(der).map_err(|error| invalid(&error))?;
+        let mut serials = BTreeSet::new();
+        for entry in parsed.iter_revoked_certificates() {
+            // webpki would keep one of the two, and which date counts would depend on their order.
+            if !serials.insert(entry.raw_serial()) {
+                return Err(TrustError::DuplicateSerial { serial: entry.raw_serial_as_string() });
+            }
+        }
         let next_update =
             parsed.next_update().ok_or_else(|| TrustError::CrlInvalid("without nextUpdate".into()))?;
         Ok(Self {
             list: Arc::new(list),
             der: der.into(),
+            count: serials.len(),
             this_update_ms: parsed.last_update().timestamp().saturating_mul(1000),
             next_update_ms: next_update.timestamp().saturating_mul(1000),
         })
@@ -78,8 +88,13 @@ impl Crl {
         self.next_update_ms
     }
 
+    /// How many certificates it revokes.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
     /// The issuer's name, DER content: what identifies a list within a domain.
-    pub(crate) fn issuer(&self) -> &[u8] {
+    pub fn issuer(&self) -> &[u8] {
         self.list.issuer()
     }
 
@@ -99,7 +114,7 @@ impl Crl {
     }
 
     /// Whether the key in `spki_der` signed this list, with an algorithm that we allow.
-    fn is_signed_by(&self, spki_der: &[u8]) -> bool {
+    pub(crate) fn is_signed_by(&self, spki_der: &[u8]) -> bool {
         let parsed =
             (SubjectPublicKeyInfo::from_der(spki_der), CertificateRevocationList::from_der(&self.der));
         let (Ok((_, key)), Ok((_, list))) = parsed else { return false };
@@ -110,6 +125,25 @@ impl Crl {
                 .is_ok()
         })
     }
+}
+
+/// Whether the key in `spki_der` signed this certificate, with an algorithm that we allow.
+pub(crate) fn signed_certificate(spki_der: &[u8], certificate: &X509Certificate<'_>) -> bool {
+    let Ok((_, key)) = SubjectPublicKeyInfo::from_der(spki_der) else { return false };
+    let (signed, signature) = (certificate.tbs_certificate.as_ref(), &certificate.signature_value.data);
+    ALGORITHMS
+        .iter()
+        .any(|algorithm| algorithm.verify_signature(&key.subject_public_key.data, signed, signature).is_ok())
+}
+
+/// A name without its outer tag and length, the form in which webpki compares names.
+pub(crate) fn content_of(name: &[u8]) -> &[u8] {
+    match name.get(1) {
+        Some(length) if length & 0x80 == 0 => name.get(2..),
+        Some(length) => name.get(2 + usize::from(length & 0x7f)..),
+        None => None,
+    }
+    .unwrap_or_default()
 }
 
 /// The lookup that rustls-webpki is to make: the whole chain, and unknown means no.

@@ -6,12 +6,16 @@
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
+use crate::administration::event::{AnchorRecord, CrlRecord, DomainRecord};
+use crate::administration::log::{LOG_FILE, to_hex};
+use crate::administration::{Head, Log, State};
 use crate::domain::{Anchor, AnchorState, Question, TrustDomain, fingerprint};
 use crate::error::TrustError;
 use crate::limits::{CRL_FILE_BYTES_MAX, TRUST_FILE_BYTES_MAX};
 use crate::pem;
-use crate::profile::{KeyAlgorithm, Profile, Purpose, check_sizes};
+use crate::profile::{KeyAlgorithm, Profile, Purpose, check_chain, check_sizes};
 use crate::revocation::{Crl, Revocation};
 use crate::spiffe::{DomainName, NotAnId, SpiffeId};
 
@@ -23,6 +27,7 @@ const TRUST_FILE: &str = "trust.toml";
 pub struct TrustStore {
     domains: Vec<TrustDomain>,
     files: Vec<PathBuf>,
+    log: Option<Arc<Log>>,
 }
 
 /// A certificate that was found good, for one purpose and at one instant. Only a [`TrustStore`] makes it.
@@ -72,27 +77,83 @@ impl TrustStore {
             // Shared by two domains it would let one speak for the other; twice in one it would have two states.
             return Err(TrustError::Config("two anchors with one key".into()));
         }
-        Ok(Self { domains, files: Vec::new() })
+        Ok(Self { domains, files: Vec::new(), log: None })
     }
 
-    /// Loads `dir/trust.toml` and the files that it names, all inside `dir`.
+    /// Loads a trust folder: from its administration log, or, where there is none, from `dir/trust.toml`; with the
+    /// files that they name, all inside `dir`.
     ///
     /// # Errors
     /// [`TrustError::File`], [`TrustError::Pem`], [`TrustError::CrlInvalid`], [`TrustError::Config`] for unknown
-    /// keys and bad values, and what [`TrustStore::new`] refuses.
+    /// keys and bad values, [`TrustError::LogTampered`], and what [`TrustStore::new`] refuses.
     pub fn load(dir: &Path) -> Result<Self, TrustError> {
-        let path = dir.join(TRUST_FILE);
-        let text = String::from_utf8(pem::read_bounded(&path, TRUST_FILE_BYTES_MAX)?)
-            .map_err(|_| TrustError::Config(format!("{TRUST_FILE} is not UTF-8")))?;
-        let file: TrustFile =
-            toml::from_str(&text).map_err(|error| TrustError::Config(error.to_string().trim_end().into()))?;
-        let mut files = vec![path];
-        let domains = file
-            .domain
-            .into_iter()
-            .map(|entry| entry.load(dir, &mut files))
+        match Log::read(dir)?.filter(|log| !log.records().is_empty()) {
+            Some(log) => {
+                let store = Self::of_state(dir, log.state())?;
+                Ok(Self { log: Some(Arc::new(log)), ..store })
+            }
+            None => {
+                let (file, path) = TrustFile::read(dir)?;
+                let mut files = vec![path];
+                let domains = file
+                    .domain
+                    .into_iter()
+                    .map(|entry| entry.load(dir, &mut files))
+                    .collect::<Result<Vec<_>, _>>()?;
+                Ok(Self { files, ..Self::new(domains)? })
+            }
+        }
+    }
+
+    /// Loads what administrators decided, with the files in `dir` that they named.
+    ///
+    /// # Errors
+    /// As [`TrustStore::load`]; [`TrustError::Config`] when a root is not the one that was approved, or `trust.toml`
+    /// was edited after it was taken over; [`TrustError::CrlInvalid`] when a list is older than one seen before.
+    pub fn of_state(dir: &Path, state: &State) -> Result<Self, TrustError> {
+        let toml = dir.join(TRUST_FILE);
+        if toml.exists() && digest_of(&toml)? != state.trust_toml {
+            return Err(TrustError::Config(format!(
+                "{TRUST_FILE} was edited, but the administration log decides here: change trust with `tongban trust`"
+            )));
+        }
+        let mut files = vec![dir.join(LOG_FILE)];
+        let domains = state
+            .domains
+            .values()
+            .map(|record| load_domain(dir, record, &mut files))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self { files, ..Self::new(domains)? })
+    }
+
+    /// What a `trust.toml` says, as the first record of an administration log keeps it, with the file's SHA-256 in
+    /// hex.
+    ///
+    /// # Errors
+    /// As [`TrustStore::load`].
+    pub fn records(dir: &Path) -> Result<(String, Vec<DomainRecord>), TrustError> {
+        // What does not load is not taken over.
+        Self::load(dir)?;
+        let (file, path) = TrustFile::read(dir)?;
+        let domains = file.domain.into_iter().map(|entry| entry.record(dir)).collect::<Result<_, _>>()?;
+        Ok((digest_of(&path)?, domains))
+    }
+
+    /// The administration log that it was loaded from, if there is one.
+    pub fn administration(&self) -> Option<&Log> {
+        self.log.as_deref()
+    }
+
+    /// Whether this folder continues what its node has seen of the administration log.
+    ///
+    /// # Errors
+    /// [`TrustError::LogRolledBack`] when records are gone, changed, or the whole log is.
+    pub fn continues(&self, seen: Option<&Head>) -> Result<(), TrustError> {
+        match (seen, &self.log) {
+            (None, _) => Ok(()),
+            (Some(seen), Some(log)) => log.continues(seen),
+            (Some(seen), None) => Err(TrustError::LogRolledBack { seen: seen.records }),
+        }
     }
 
     /// Every file that it was loaded from; empty for a store built in memory.
@@ -147,6 +208,7 @@ impl TrustStore {
         if !domain.speaks_for(id.division) {
             return Err(TrustError::ForeignPrefix { domain: id.domain, division: id.division });
         }
+        check_chain(chain)?;
         // … and the proof.
         let (anchor_state, good_until_ms) = domain.judge(question, chain, at_ms)?;
         if question == Question::Opening && domain.suspended().contains(&id.division) {
@@ -192,6 +254,17 @@ struct TrustFile {
     domain: Vec<DomainEntry>,
 }
 
+impl TrustFile {
+    fn read(dir: &Path) -> Result<(Self, PathBuf), TrustError> {
+        let path = dir.join(TRUST_FILE);
+        let text = String::from_utf8(pem::read_bounded(&path, TRUST_FILE_BYTES_MAX)?)
+            .map_err(|_| TrustError::Config(format!("{TRUST_FILE} is not UTF-8")))?;
+        let file =
+            toml::from_str(&text).map_err(|error| TrustError::Config(error.to_string().trim_end().into()))?;
+        Ok((file, path))
+    }
+}
+
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DomainEntry {
@@ -222,7 +295,85 @@ struct AnchorEntry {
     state: AnchorState,
 }
 
+/// SHA-256 of `trust.toml`, hex.
+fn digest_of(path: &Path) -> Result<String, TrustError> {
+    Ok(to_hex(&fingerprint(&pem::read_bounded(path, TRUST_FILE_BYTES_MAX)?)))
+}
+
+fn load_domain(
+    dir: &Path,
+    record: &DomainRecord,
+    files: &mut Vec<PathBuf>,
+) -> Result<TrustDomain, TrustError> {
+    let refused = |error: NotAnId| TrustError::Config(error.to_string());
+    let prefixes =
+        record.divisions.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(refused)?;
+    let mut anchors = Vec::new();
+    for known in &record.anchors {
+        let path = inside(dir, Path::new(&known.file))?;
+        let anchor = Anchor::from_der(&pem::read_certificate(&path)?, known.state)?;
+        if to_hex(anchor.fingerprint()) != known.fingerprint {
+            return Err(TrustError::Config(format!("{} is not the root that was approved", path.display())));
+        }
+        anchors.push(anchor);
+        files.push(path);
+    }
+    let mut lists = Vec::new();
+    for known in &record.crls {
+        let path = inside(dir, Path::new(&known.file))?;
+        for list in pem::read_crls(&path)? {
+            if list.this_update_ms() < known.this_update_ms {
+                return Err(TrustError::CrlInvalid(format!(
+                    "{} is older than one seen before",
+                    path.display()
+                )));
+            }
+            lists.push(list);
+        }
+        files.push(path);
+    }
+    let revocation = match record.crl {
+        true => Revocation::Crl { lists, grace_hours: record.crl_grace_hours },
+        false => Revocation::None,
+    };
+    let mut domain = TrustDomain::new(record.name.parse().map_err(refused)?, prefixes, anchors, revocation)?;
+    for division in &record.suspended {
+        domain.suspend(division.parse().map_err(refused)?)?;
+    }
+    Ok(domain)
+}
+
 impl DomainEntry {
+    /// What the log keeps of it.
+    fn record(self, dir: &Path) -> Result<DomainRecord, TrustError> {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let mut anchors = Vec::new();
+        for entry in &self.anchor {
+            let der = pem::read_certificate(&inside(dir, &entry.file)?)?;
+            anchors.push(AnchorRecord {
+                file: text(&entry.file),
+                fingerprint: to_hex(&fingerprint(&der)),
+                state: entry.state,
+                compromised_from_ms: None,
+            });
+        }
+        let mut crls = Vec::new();
+        for file in &self.crls {
+            let lists = pem::read_crls(&inside(dir, file)?)?;
+            let this_update_ms = lists.iter().map(Crl::this_update_ms).min().unwrap_or_default();
+            crls.push(CrlRecord { file: text(file), this_update_ms });
+        }
+        Ok(DomainRecord {
+            name: self.name,
+            divisions: self.divisions,
+            crl: matches!(self.revocation, RevocationEntry::Crl),
+            crl_grace_hours: self.crl_grace_hours,
+            crls,
+            anchors,
+            suspended: self.suspended,
+        })
+    }
+
     fn load(self, dir: &Path, files: &mut Vec<PathBuf>) -> Result<TrustDomain, TrustError> {
         let refused = |error: NotAnId| TrustError::Config(error.to_string());
         let prefixes =

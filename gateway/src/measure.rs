@@ -194,6 +194,7 @@ pub struct Measures {
     pub disk_full: AtomicBool,
     /// The own TLS chain in use for new connections, DER, leaf first; empty: none yet.
     tls_chain: Mutex<Arc<Vec<Vec<u8>>>>,
+    refused_material: Mutex<BTreeMap<&'static str, &'static str>>,
     /// When the commit that is being made began, ms after `born`, plus one; 0: none is.
     commit_began: AtomicU64,
     landing_began: AtomicU64,
@@ -223,6 +224,7 @@ impl Default for Measures {
             blob_bytes_uploaded: AtomicU64::new(0),
             disk_full: AtomicBool::new(false),
             tls_chain: Mutex::default(),
+            refused_material: Mutex::default(),
             commit_began: AtomicU64::new(0),
             landing_began: AtomicU64::new(0),
             handshakes: Mutex::default(),
@@ -291,6 +293,21 @@ impl Measures {
     /// The TLS chain in use, DER, leaf first; empty before the node connects.
     pub fn tls_chain(&self) -> Arc<Vec<Vec<u8>>> {
         Arc::clone(&self.tls_chain.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// New files for `which` (`trust` or `tls`) were refused with a code of [`certs::TrustError`], or taken.
+    pub fn material_refused(&self, which: &'static str, code: Option<&'static str>) {
+        let mut refused = self.refused_material.lock().unwrap_or_else(PoisonError::into_inner);
+        match code {
+            Some(code) => refused.insert(which, code),
+            None => refused.remove(which),
+        };
+    }
+
+    /// Which files are refused now, and with what code.
+    pub fn refused_material(&self) -> Vec<(&'static str, &'static str)> {
+        let refused = self.refused_material.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.iter().map(|(which, code)| (*which, *code)).collect()
     }
 
     /// A peer holds signed entries that this node does not remember.

@@ -399,6 +399,9 @@ refusals! {
     CertificateRefused = "node.certificate_refused", Operator, Unauthenticated,
         "本节点的证书按自己的信任目录已不受信任；请核对证书与信任目录。",
         "This node's certificate is not trusted by its own trust folder; compare the certificate and the folder.";
+    MaterialRefused = "node.material_refused", Operator, Unauthenticated,
+        "新的信任或证书文件有误，未采用，仍用原有的；请按日志改正或恢复文件。",
+        "New trust or certificate files are wrong and not in use, the last good ones still are; correct or restore the files as the log says.";
     NotFound = "request.not_found", Operator, NotFound,
         "没有找到所请求的内容；请核对编号。",
         "What was asked for does not exist; check the identifier.";

@@ -11,10 +11,12 @@
 pub mod folder;
 mod leaf;
 mod province;
+mod request;
 
 pub use folder::{NodePlan, Plan, ProvincePlan, join, revoke, write};
 pub use leaf::{ExtendedUsage, Issued, KeyKind, KeyUsage, LeafSpec, SignedBy};
 pub use province::{Crls, Province, Revocation};
+pub use request::{Request, request};
 
 /// Why a hierarchy could not be made, written or opened. All are the operator's to mend.
 #[derive(Debug, thiserror::Error)]

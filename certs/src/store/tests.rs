@@ -465,7 +465,7 @@ fn domains_share_neither_a_name_nor_an_anchor() {
 fn a_nodes_certificate_is_no_anchor() {
     let leaf = hunan().tls(YUEYANG).unwrap();
     let error = Anchor::from_der(&leaf.chain_der[0], AnchorState::Active).unwrap_err();
-    assert_eq!(error.code(), "trust.config");
+    assert_eq!(error.code(), "trust.not_an_authority");
 }
 
 #[test]

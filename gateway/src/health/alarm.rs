@@ -165,6 +165,9 @@ fn conditions(facts: &Facts, now: UnixMillis) -> Vec<Condition> {
             add(RefusalCode::TrustStale, domain, Severity::Warning, 0, detail);
         }
     }
+    for (which, code) in &facts.refused_material {
+        add(RefusalCode::MaterialRefused, (*which).to_owned(), Severity::Critical, 0, format!("code={code}"));
+    }
     for certificate in &facts.certificates {
         let left = certificate.not_after_ms.saturating_sub(now_ms);
         let passed = CERTIFICATE_DAYS_ALARMS.iter().filter(|days| left < **days * DAY_MILLIS).count() as u64;
@@ -259,13 +262,14 @@ mod tests {
     #[test]
     fn each_condition_has_its_own_code() {
         type Wrong = (RefusalCode, fn(&mut Facts));
-        let wrong: [Wrong; 7] = [
+        let wrong: [Wrong; 8] = [
             (RefusalCode::StoreFull, |facts| facts.disk.state = DiskState::Low),
             (RefusalCode::StoreFull, |facts| facts.disk.full = true),
             (RefusalCode::CommitterEnded, |facts| facts.committer_ended = true),
             (RefusalCode::CommitterStalled, |facts| facts.commit_millis = Some(COMMIT_STALL_MILLIS + 1)),
             (RefusalCode::KeySilent, |facts| facts.key = KeyState::Silent),
             (RefusalCode::TrustStale, |facts| facts.trust[0].next_update_ms = NOW.0 as i64 - 1),
+            (RefusalCode::MaterialRefused, |facts| facts.refused_material.push(("trust", "trust.pem"))),
             (RefusalCode::CertificateExpiring, |facts| facts.certificates[1].not_after_ms = NOW.0 as i64),
         ];
         for (code, spoil) in wrong {

@@ -117,6 +117,8 @@ pub struct Facts {
     pub trust: Vec<TrustFacts>,
     /// The node's own certificates.
     pub certificates: Vec<CertificateFacts>,
+    /// New files that were refused while the last good ones stay in use: `trust` or `tls`, and the code of why.
+    pub refused_material: Vec<(&'static str, &'static str)>,
     /// Channels that are stopped, and why.
     pub stops: Vec<(ChannelId, Refusal)>,
     /// Findings since the start, the newest of each peer.
@@ -154,6 +156,7 @@ pub(super) mod example {
                 counts_until_ms: now + 3 * DAY,
             }],
             certificates: vec![certificate(Certificate::Tls, 60), certificate(Certificate::Signing, 700)],
+            refused_material: Vec::new(),
             stops: Vec::new(),
             unremembered: Vec::new(),
         }

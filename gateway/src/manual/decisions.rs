@@ -322,3 +322,20 @@
 //! *Choice.* The link closes with the code and is dialled again; the copy is unchanged. A channel stops
 //! only on two truths under *good* signatures. The operator sees the code either way.
 //! *What would change our mind.* Partners who do not notice that a link has been failing for days.
+//!
+//! # The administration log lies in the trust folder, and the node remembers its end
+//!
+//! *Context.* DESIGN §8 counts administration among the journal's facts; §7 asks for a tamper-evident log
+//! of it. But trust is set up before a node's first start, is changed while the node is stopped or its
+//! disk is lost, and is copied to auditors who have no journal.
+//! *Choice.* One append-only file of signed, hash-chained lines in the trust folder
+//! ([`certs::administration`]); the state of trust is the fold over it, and the same rules judge an act
+//! before it is written and each time it is read. Administrators sign with Ed25519 keys of their own
+//! over the DSSE encoding, not with the node's key: who holds the node does not thereby decide whom it
+//! trusts. What a file cannot show, that its tail was cut, the node knows: it keeps number and digest of
+//! the last record that it took, in its data folder, and refuses to start or go on with less. A folder
+//! without a log is read from `trust.toml` as before; taking it over is an act of its own, after which
+//! an edit of `trust.toml` is refused and not ignored. Revocation lists may still be replaced as files:
+//! their authority signs them, and an older one than recorded is refused.
+//! *What would change our mind.* Nodes that share one trust folder and many administrators at once; or a
+//! witness for the log, to whom its end is told.

@@ -11,7 +11,9 @@ use crate::link::Links;
 use crate::measure::Measures;
 use crate::refusal::RefusalCode;
 use arc_swap::ArcSwap;
-use certs::{Division, Identity, TrustStore};
+use certs::administration::Log;
+use certs::administration::log::{LOG_FILE, read_head, write_head};
+use certs::{Division, Identity, TrustError, TrustStore};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,6 +43,8 @@ pub struct Settings {
     pub tls_key: PathBuf,
     /// The folder of the trust store.
     pub trust_dir: PathBuf,
+    /// Where this node remembers how far it has seen the administration log: its data folder.
+    pub data_dir: PathBuf,
     /// Trust, shared with the gateway.
     pub trust: TrustHandle,
 }
@@ -50,7 +54,7 @@ pub struct Settings {
 pub enum ConnectError {
     /// The TLS certificate or key cannot be read.
     #[error("the TLS identity: {0}")]
-    Identity(#[from] certs::TrustError),
+    Identity(#[from] TrustError),
     /// rustls does not take them.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -87,6 +91,7 @@ pub fn connect(gateway: &Gateway, settings: Settings) -> Result<Connected, Conne
     let trust = settings.trust;
     let links = gateway.links();
     links.measures.uses_tls_chain(identity.chain());
+    remember(&trust.load(), &settings.data_dir)?;
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
 
@@ -124,6 +129,7 @@ pub fn connect(gateway: &Gateway, settings: Settings) -> Result<Connected, Conne
     }
     let watch = Watch {
         trust_dir: settings.trust_dir,
+        data_dir: settings.data_dir,
         tls: (settings.tls_chain, settings.tls_key),
         trust,
         server,
@@ -135,9 +141,20 @@ pub fn connect(gateway: &Gateway, settings: Settings) -> Result<Connected, Conne
     Ok(Connected { tasks, links, stop })
 }
 
+/// Refuses a store whose administration log lacks what this node has seen of it, and remembers how far it goes.
+fn remember(store: &TrustStore, data_dir: &Path) -> Result<(), TrustError> {
+    let seen = read_head(data_dir)?;
+    store.continues(seen.as_ref())?;
+    match store.administration().map(Log::head) {
+        Some(head) if seen.as_ref() != Some(&head) => write_head(data_dir, &head),
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Follows the files of trust and identity.
 struct Watch {
     trust_dir: PathBuf,
+    data_dir: PathBuf,
     tls: (PathBuf, PathBuf),
     trust: TrustHandle,
     server: Arc<ArcSwap<rustls::ServerConfig>>,
@@ -161,8 +178,9 @@ fn fingerprint<'a>(files: impl Iterator<Item = &'a Path>) -> Fingerprint {
 impl Watch {
     fn trust_files(&self) -> Fingerprint {
         let listed = self.trust.load_full();
-        let own = self.trust_dir.join("trust.toml");
-        let files: Vec<&Path> = listed.files().iter().map(PathBuf::as_path).chain([own.as_path()]).collect();
+        // A log that begins while the node runs is not listed yet.
+        let own = ["trust.toml", LOG_FILE].map(|file| self.trust_dir.join(file));
+        let files: Vec<&Path> = listed.files().iter().chain(&own).map(PathBuf::as_path).collect();
         fingerprint(files.into_iter())
     }
 
@@ -178,7 +196,10 @@ impl Watch {
             let now = self.trust_files();
             if now != trust_seen {
                 // Bad new material keeps the last good; it is read again when it changes again.
-                match TrustStore::load(&self.trust_dir) {
+                let loaded = TrustStore::load(&self.trust_dir)
+                    .and_then(|store| remember(&store, &self.data_dir).map(|()| store));
+                self.measures.material_refused("trust", loaded.as_ref().err().map(TrustError::code));
+                match loaded {
                     Ok(store) => {
                         self.trust.store(Arc::new(store));
                         tracing::info!("trust changed and is in force");
@@ -194,7 +215,13 @@ impl Watch {
             let now = self.tls_files();
             if now != tls_seen {
                 tls_seen = now;
-                if let Err(error) = self.reload_identity() {
+                let reloaded = self.reload_identity();
+                let code = reloaded.as_ref().err().map(|error| match error {
+                    ConnectError::Identity(error) => error.code(),
+                    ConnectError::Tls(_) | ConnectError::Division(_) => RefusalCode::MaterialRefused.code(),
+                });
+                self.measures.material_refused("tls", code);
+                if let Err(error) = reloaded {
                     tracing::error!(%error, "the new TLS identity is refused; the last good one stays in use");
                 }
             }

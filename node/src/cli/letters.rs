@@ -85,7 +85,7 @@ pub struct DiscardArgs {
 }
 
 /// Milliseconds of a text such as `90s`, `15m`, `24h`, `7d`.
-fn duration(text: &str) -> Result<u64, String> {
+pub(super) fn duration(text: &str) -> Result<u64, String> {
     let wrong = || "write a number and s, m, h or d, such as 24h 请写数字加 s、m、h 或 d，如 24h".to_owned();
     let unit = match text.chars().next_back() {
         Some('s') => 1_000,

@@ -7,6 +7,7 @@ pub mod act;
 pub mod blob;
 pub mod case;
 pub mod case_file;
+pub mod certs;
 pub mod channel;
 pub mod check;
 pub mod codes;
@@ -17,10 +18,12 @@ pub mod licence;
 pub mod pki;
 pub mod proof;
 pub mod reconcile;
+pub mod rotate;
 #[cfg(test)]
 mod samples;
 pub mod status;
 pub mod store;
+pub mod trust;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -102,6 +105,12 @@ pub enum Command {
     /// Check a configuration. 配置
     #[command(subcommand, name = "config")]
     Config(ConfigCommand),
+    /// This node's certificates: inspect, list, check, request, install. 本节点证书
+    #[command(subcommand)]
+    Certs(CertsCommand),
+    /// Whom this node trusts: two people change it, and every change stands in a signed log. 信任管理（双人）
+    #[command(subcommand)]
+    Trust(TrustCommand),
     /// Certificates for development and pilots. 开发与试点用证书
     #[command(subcommand)]
     Pki(PkiCommand),
@@ -230,6 +239,123 @@ pub enum ConfigCommand {
     Check(check::CheckArgs),
 }
 
+/// `tongban certs …`
+#[derive(Debug, Subcommand)]
+pub enum CertsCommand {
+    /// What a file says and what is wrong with it. Exit code 3 when it cannot be used. 解读证书
+    Inspect(certs::InspectArgs),
+    /// What this node depends on, by the time when it ends. 按到期时间列出
+    List(certs::ListArgs),
+    /// For cron: exit code 3 when anything is wrong or ends soon. 定时检查
+    Check(certs::CheckArgs),
+    /// Make a key and the request for its certificate. 生成密钥与证书请求
+    Request(rotate::RequestArgs),
+    /// Check a new certificate and take it into use; the old one is kept. 安装新证书
+    Install(rotate::InstallArgs),
+    /// Both halves of a rotation: --out requests, --chain installs. 轮换证书
+    Rotate(rotate::RotateArgs),
+}
+
+/// `tongban trust …`
+#[derive(Debug, Subcommand)]
+pub enum TrustCommand {
+    /// Take a folder with trust.toml over into an administration log. 启用管理日志
+    Adopt(trust::AdoptArgs),
+    /// Administrators and their keys. 管理员
+    #[command(subcommand)]
+    Admin(TrustAdminCommand),
+    /// Trust domains. 信任域
+    #[command(subcommand)]
+    Domain(TrustDomainCommand),
+    /// Root certificates. 根证书
+    #[command(subcommand)]
+    Anchor(TrustAnchorCommand),
+    /// Revocation lists. 吊销列表
+    #[command(subcommand)]
+    Crl(TrustCrlCommand),
+    /// Partners' nodes. 伙伴节点
+    #[command(subcommand)]
+    Node(TrustNodeCommand),
+    /// Approve a proposal (security administrator). 批准申请
+    Approve(trust::RecordArgs),
+    /// Decline or withdraw a proposal. 否决或撤回申请
+    Decline(trust::RecordArgs),
+    /// Confirm what one person did alone. 确认紧急处置
+    Confirm(trust::RecordArgs),
+    /// Record that the log was read up to a record (audit administrator). 审查日志
+    Review(trust::RecordArgs),
+    /// The administration log. 管理日志
+    #[command(subcommand)]
+    Log(TrustLogCommand),
+}
+
+/// `tongban trust admin …`
+#[derive(Debug, Subcommand)]
+pub enum TrustAdminCommand {
+    /// Make an administrator's key. 生成管理员密钥
+    Make(trust::AdminMakeArgs),
+    /// Propose an administrator. 申请新增管理员
+    Add(trust::AdminAddArgs),
+    /// Propose that an administrator goes. 申请撤销管理员
+    Remove(trust::NamedArgs),
+}
+
+/// `tongban trust domain …`
+#[derive(Debug, Subcommand)]
+pub enum TrustDomainCommand {
+    /// Propose a trust domain with its root, prepared. 申请新增信任域
+    Add(trust::DomainAddArgs),
+    /// All domains with roots and suspensions. 列出信任域
+    List(trust::Place),
+    /// One domain. 查看信任域
+    Show(trust::DomainShowArgs),
+    /// Propose other division prefixes. 申请变更区划前缀
+    Prefixes(trust::DomainPrefixesArgs),
+    /// Propose that a domain goes. 申请移除信任域
+    Remove(trust::NamedArgs),
+}
+
+/// `tongban trust anchor …`
+#[derive(Debug, Subcommand)]
+pub enum TrustAnchorCommand {
+    /// Propose a further root, which begins as prepared. 申请登记根证书（待用）
+    #[command(visible_alias = "prepare")]
+    Import(trust::AnchorImportArgs),
+    /// Propose that a root is used. 申请启用根证书
+    Activate(trust::AnchorArgs),
+    /// At once: nothing new under this root; old evidence still verifies. 立即停用根证书
+    Taint(trust::AnchorArgs),
+    /// At once: nothing under this root counts any more. 立即撤销根证书
+    Revoke(trust::AnchorRevokeArgs),
+}
+
+/// `tongban trust crl …`
+#[derive(Debug, Subcommand)]
+pub enum TrustCrlCommand {
+    /// Install newer revocation lists. 导入吊销列表
+    Import(trust::CrlImportArgs),
+    /// The lists of every domain. 查看吊销列表
+    Show(trust::Place),
+}
+
+/// `tongban trust node …`
+#[derive(Debug, Subcommand)]
+pub enum TrustNodeCommand {
+    /// At once: the node opens nothing new and its connections close. 立即暂停节点
+    Suspend(trust::NodeArgs),
+    /// Propose that a suspension ends. 申请恢复节点
+    Resume(trust::NodeArgs),
+}
+
+/// `tongban trust log …`
+#[derive(Debug, Subcommand)]
+pub enum TrustLogCommand {
+    /// Who did what, and what waits for a second person. 查看日志与待办
+    Show(trust::Place),
+    /// Verify signatures, chain and rules. Exit code 8 when it cannot be trusted. 验证日志
+    Verify(trust::Place),
+}
+
 /// `tongban pki …`
 #[derive(Debug, Subcommand)]
 pub enum PkiCommand {
@@ -328,6 +454,13 @@ fn dispatch(console: Console, node: &Node, command: Command) -> Result<ExitCode,
         }
         Command::Codes(CodesCommand::Check(args)) => codes::check(&args)?,
         Command::Config(ConfigCommand::Check(args)) => check::check(console, &args)?,
+        Command::Certs(CertsCommand::Inspect(args)) => certs::show(console, &args)?,
+        Command::Certs(CertsCommand::List(args)) => certs::list(console, node.config_file()?, &args)?,
+        Command::Certs(CertsCommand::Check(args)) => certs::check(console, node.config_file()?, &args)?,
+        Command::Certs(CertsCommand::Request(args)) => rotate::request(console, node.config_file()?, &args)?,
+        Command::Certs(CertsCommand::Install(args)) => rotate::install(console, node.config_file()?, &args)?,
+        Command::Certs(CertsCommand::Rotate(args)) => rotate::rotate(console, node.config_file()?, args)?,
+        Command::Trust(command) => change_trust(console, trust::Home(node.config.as_deref()), &command)?,
         Command::Pki(PkiCommand::Dev(args)) => pki::dev(console, &args)?,
         Command::Pki(PkiCommand::Join(args)) => pki::join(console, &args)?,
         Command::Store(StoreCommand::Repair(args)) => store::repair(console, node.config_file()?, &args)?,
@@ -335,6 +468,38 @@ fn dispatch(console: Console, node: &Node, command: Command) -> Result<ExitCode,
         Command::Bench(command) => return bench(console, &command),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn change_trust(console: Console, home: trust::Home<'_>, command: &TrustCommand) -> Result<(), Failure> {
+    match command {
+        TrustCommand::Adopt(args) => trust::adopt(console, home, args),
+        TrustCommand::Admin(TrustAdminCommand::Make(args)) => trust::admin_make(console, args),
+        TrustCommand::Admin(TrustAdminCommand::Add(args)) => trust::admin_add(console, home, args),
+        TrustCommand::Admin(TrustAdminCommand::Remove(args)) => trust::admin_remove(console, home, args),
+        TrustCommand::Domain(TrustDomainCommand::Add(args)) => trust::domain_add(console, home, args),
+        TrustCommand::Domain(TrustDomainCommand::List(place)) => trust::domain_list(console, home, place),
+        TrustCommand::Domain(TrustDomainCommand::Show(args)) => trust::domain_show(console, home, args),
+        TrustCommand::Domain(TrustDomainCommand::Prefixes(args)) => {
+            trust::domain_prefixes(console, home, args)
+        }
+        TrustCommand::Domain(TrustDomainCommand::Remove(args)) => trust::domain_remove(console, home, args),
+        TrustCommand::Anchor(TrustAnchorCommand::Import(args)) => trust::anchor_import(console, home, args),
+        TrustCommand::Anchor(TrustAnchorCommand::Activate(args)) => {
+            trust::anchor_activate(console, home, args)
+        }
+        TrustCommand::Anchor(TrustAnchorCommand::Taint(args)) => trust::anchor_taint(console, home, args),
+        TrustCommand::Anchor(TrustAnchorCommand::Revoke(args)) => trust::anchor_revoke(console, home, args),
+        TrustCommand::Crl(TrustCrlCommand::Import(args)) => trust::crl_import(console, home, args),
+        TrustCommand::Crl(TrustCrlCommand::Show(place)) => trust::crl_show(console, home, place),
+        TrustCommand::Node(TrustNodeCommand::Suspend(args)) => trust::node_suspend(console, home, args),
+        TrustCommand::Node(TrustNodeCommand::Resume(args)) => trust::node_resume(console, home, args),
+        TrustCommand::Approve(args) => trust::approve(console, home, args),
+        TrustCommand::Decline(args) => trust::decline(console, home, args),
+        TrustCommand::Confirm(args) => trust::confirm(console, home, args),
+        TrustCommand::Review(args) => trust::review(console, home, args),
+        TrustCommand::Log(TrustLogCommand::Show(place)) => trust::log_show(console, home, place),
+        TrustCommand::Log(TrustLogCommand::Verify(place)) => trust::log_verify(console, home, place),
+    }
 }
 
 /// Runs the demo: 0 only if every promise held.
@@ -479,6 +644,23 @@ mod tests {
             "tongban reconcile run --peer 421200",
             "tongban codes check --file codes.csv",
             "tongban config check node.toml",
+            "tongban certs inspect tls.pem --for tls --trust trust",
+            "tongban certs list --expiring 60d --config node.toml",
+            "tongban certs check --config node.toml",
+            "tongban certs request --for signing --out signing.csr --config node.toml --apply",
+            "tongban certs install --for tls new.pem --config node.toml --apply",
+            "tongban certs rotate --for tls --out tls.csr --config node.toml",
+            "tongban certs rotate --for tls --chain new.pem --config node.toml --apply",
+            "tongban trust admin make system-1 --role system --out keys",
+            "tongban trust adopt --admin a.json --admin b.json --admin c.json --by system-1 --trust trust",
+            "tongban trust domain add jiangxi.tongban --division 36 --anchor root.pem --by system-1",
+            "tongban trust domain list --trust trust",
+            "tongban trust anchor import root.pem --domain jiangxi.tongban --by system-1",
+            "tongban trust anchor revoke 0123456789 --by security-1 --compromised-from 2026-11-30T08:00:00+08:00",
+            "tongban trust crl import list.pem --domain jiangxi.tongban --issuer issuing.pem --by system-1",
+            "tongban trust node suspend 360100 --by security-1 --key security-1.key --apply",
+            "tongban trust approve 4 --by security-1",
+            "tongban trust log verify --config node.toml",
             "tongban pki dev out --node 430600 --node 421200",
             "tongban pki join out --node 430100 --port 27432",
             "tongban store repair --config node.toml --apply",

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use certs::administration::log::read_head;
 use certs::{Identity, Purpose, TrustError, TrustStore};
 use gateway::id::NodeId;
 
@@ -32,7 +33,13 @@ impl Material {
     pub fn load(config: &Config, now_ms: i64) -> Result<Self, ConfigError> {
         let mut found = Found { problems: Vec::new() };
         let files = &config.identity;
-        let trust = found.keep("trust.dir", TrustStore::load(&config.trust_dir));
+        let load = || {
+            let store = TrustStore::load(&config.trust_dir)?;
+            // A log that was cut, or taken away, while nobody looked.
+            store.continues(read_head(&config.data_dir)?.as_ref())?;
+            Ok(store)
+        };
+        let trust = found.keep("trust.dir", load());
         let tls = found.keep("identity.tls_chain", Identity::load(&files.tls_chain, &files.tls_key));
         let signing =
             found.keep("identity.signing_chain", Identity::load(&files.signing_chain, &files.signing_key));

@@ -220,6 +220,7 @@ impl Observed {
             key: self.key(),
             disk: self.disk(),
             trust: self.trust_facts(),
+            refused_material: self.measures.refused_material(),
             certificates: self.certificates(now_ms),
             stops: stops.unwrap_or_default(),
             unremembered: unremembered.collect(),
