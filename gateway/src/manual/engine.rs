@@ -40,8 +40,26 @@
 //! | 1, p50 | 1.24 and 1.52 ms | 1.21 and 1.43 ms | 1.45 and 1.37 ms |
 //!
 //! So the parts together are no faster than before, and at 64 and 1 outstanding may be slower by a tenth.
-//! **Next:** find which part it is; a look at two queues in place of one, and commits of receipts alone, are
-//! suspected. With 2,048 outstanding all of it passes 29,100/s at 0.062 s.
+//! With 2,048 outstanding all of it passes 29,100/s at 0.062 s.
+//!
+//! Which part it is was looked for with one binary whose suspects could be switched off, at 64 outstanding,
+//! three rounds in one run (the disk at 3,900 to 5,100 appends a second, other builds held back):
+//!
+//! | switched | messages/s |
+//! |---|---|
+//! | nothing | 11,800, 11,100, 12,100 |
+//! | receipts join the commit of what waits beside them | 11,900, 11,700, 12,400 |
+//! | sockets read as rustls asks | 12,200, 10,900, 10,400 |
+//! | HTTP/2 frames of 16 KiB | 10,900, 9,900, 12,200 |
+//! | all three | 12,000, 10,300, 11,500 |
+//! | shares of 0.2, 0.4, 0.8 ms in place of 1.5 | 12,300 to 12,800; 11,200 to 11,700; 10,300 to 11,300 |
+//! | shares of 0.4, 0.8 ms that end even while the disk is busy | 12,200 to 13,800; 11,200 to 13,000 |
+//!
+//! None of them stands out of what the machine varies by (10,200 to 12,900 for one and the same binary), so
+//! none was changed; shares that end early at few outstanding are worth a longer look. A profile of that run
+//! says where the time is: both cores together are idle for 26 % of it, the committers take 41 %, the
+//! asynchronous threads 23 %, the index 6 %. With 64 outstanding the nodes wait for each other, not for the
+//! processor.
 //!
 //! The steps that led there, at 256 outstanding:
 //!
