@@ -1,9 +1,9 @@
 //! Two real nodes under real work, killed with SIGKILL hundreds of times at moments that nobody chose, and
 //! then both journals read by a stranger. `cargo run -p tests --release -- crashes --kills 500`.
 //!
-//! Kills come in rounds. A round is a fresh pair of nodes with traffic in both directions ([`traffic`]);
-//! after its kills everything must drain, both nodes are killed once more, and [`check`] compares what
-//! [`journal`] reads with what everybody was told. The seed draws phases, nodes and delays; what the
+//! Kills come in rounds. A round is a fresh pair of nodes with traffic in both directions (`traffic`);
+//! after its kills everything must drain, both nodes are killed once more, and `check` compares what
+//! `journal` reads with what everybody was told. The seed draws phases, nodes and delays; what the
 //! machine makes of them is not repeatable, so a seed names a mixture and not a run.
 
 mod check;
