@@ -286,8 +286,12 @@ const HEAD_BYTES_MAX: u64 = 256;
 /// [`TrustError::File`]; [`TrustError::Config`] when the file is damaged.
 pub fn read_head(data_dir: &Path) -> Result<Option<Head>, TrustError> {
     let path = data_dir.join(HEAD_FILE);
-    if !path.try_exists().map_err(|error| TrustError::from_io(&path, &error))? {
-        return Ok(None);
+    match path.try_exists() {
+        Ok(true) => {}
+        Ok(false) => return Ok(None),
+        // What is no folder was no node's either; that it is none is told of the folder, not of trust.
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => return Ok(None),
+        Err(error) => return Err(TrustError::from_io(&path, &error)),
     }
     let bytes = pem::read_bounded(&path, HEAD_BYTES_MAX)?;
     let head = String::from_utf8(bytes).ok().and_then(|text| {
