@@ -15,6 +15,7 @@ use crate::limits::{CERTIFICATE_BYTES_MAX, CRL_GRACE_HOURS_MAX};
 use crate::path::{self, Path};
 use crate::profile;
 use crate::revocation::{self, Revocation};
+use crate::sm2_path;
 use crate::spiffe::{Division, DomainName, NotAnId};
 
 /// What an anchor may be used for. States follow in this order; going back needs the same approval as a new root.
@@ -361,7 +362,14 @@ impl TrustDomain {
         let Some(options) = revocation::options(&looked_up) else {
             return Err(TrustError::CrlMissing(self.name.clone()));
         };
+        let sm2 = sm2_path::applies(chain);
         let path = match path::find(&self.name, chain, anchors, Some(options), at_ms) {
+            Ok(path) if sm2 => {
+                // Nobody has looked at the lists yet. For something new, a revocation of any date counts.
+                let judged_at_ms = if question == Question::Opening { i64::MAX } else { at_ms };
+                revocation::judge_by_date(&path.links, lists, &self.name, judged_at_ms)?;
+                path
+            }
             Err(TrustError::Revoked { .. }) => {
                 let path = path::find(&self.name, chain, anchors, None, at_ms)?;
                 if question == Question::Opening {

@@ -66,7 +66,7 @@ pub enum TrustError {
     /// An authority's certificate in the place of a node's.
     #[error("an authority's certificate was presented as a node's")]
     CaAsLeaf,
-    /// A key or signature outside ECDSA P-256/P-384 and Ed25519.
+    /// A key or signature outside ECDSA P-256/P-384, Ed25519 and, for signing, SM2.
     #[error("algorithm not allowed: {0}")]
     WeakAlgorithm(String),
     /// Signed over SHA-1, for which collisions can be bought.
@@ -207,7 +207,7 @@ pub enum TrustError {
         /// Its permission bits.
         mode: u32,
     },
-    /// A private key that is neither P-256 nor Ed25519 in PKCS#8.
+    /// A private key that is neither P-256, Ed25519 nor SM2 in PKCS#8.
     #[error("private key not supported: {0}")]
     KeyUnsupported(String),
     /// The private key is not the certificate's.

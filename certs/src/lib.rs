@@ -3,7 +3,7 @@
 //! A [`TrustStore`] holds trust domains; [`TrustStore::verify`] answers whether a certificate chain may open
 //! something new (a connection, a signature), [`TrustStore::verify_evidence`] whether it was good when an old
 //! signature was made. The answer is a [`Verified`], which only this crate can make, or a [`TrustError`] with a
-//! stable code. rustls-webpki decides paths; `x509-parser` only reads fields.
+//! stable code. rustls-webpki decides paths, `sm2_path` those of SM2; `x509-parser` only reads fields.
 //!
 //! The crate does no networking and never reads the clock: every instant is an argument, in Unix milliseconds.
 
@@ -17,6 +17,8 @@ mod path;
 pub mod pem;
 mod profile;
 pub mod revocation;
+pub mod sm2;
+mod sm2_path;
 pub mod spiffe;
 pub mod store;
 

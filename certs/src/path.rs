@@ -12,6 +12,7 @@ use webpki::{EndEntityCert, Error, KeyUsage, RevocationOptions};
 use crate::domain::Anchor;
 use crate::error::TrustError;
 use crate::profile;
+use crate::sm2_path;
 use crate::spiffe::DomainName;
 
 /// Every signature algorithm that a certificate or revocation list may carry.
@@ -46,7 +47,8 @@ pub(crate) struct Link {
 /// Finds a valid path for `chain` (leaf first, at least one) to one of `anchors`.
 ///
 /// # Errors
-/// webpki's verdict as a [`TrustError`]; `domain` is named in it.
+/// webpki's verdict as a [`TrustError`]; `domain` is named in it. A chain of SM2 is walked by `sm2_path`, which looks
+/// at no revocation list: [`crate::domain`] does.
 pub(crate) fn find(
     domain: &DomainName,
     chain: &[&[u8]],
@@ -54,6 +56,9 @@ pub(crate) fn find(
     revocation: Option<RevocationOptions<'_>>,
     at_ms: i64,
 ) -> Result<Path, TrustError> {
+    if sm2_path::applies(chain) {
+        return sm2_path::find(domain, chain, anchors, revocation.is_some(), at_ms);
+    }
     let (leaf, rest) = chain.split_first().ok_or(TrustError::ChainEmpty)?;
     let anchors: Vec<TrustAnchor<'static>> = anchors.iter().map(|anchor| anchor.anchor().clone()).collect();
     let intermediates: Vec<CertificateDer<'_>> =
@@ -106,7 +111,7 @@ fn unix_time(at_ms: i64) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_millis(at_ms.max(0).unsigned_abs()))
 }
 
-fn refusal(error: Error, domain: &DomainName, at_ms: i64) -> TrustError {
+pub(crate) fn refusal(error: Error, domain: &DomainName, at_ms: i64) -> TrustError {
     let ms = |time: UnixTime| i64::try_from(time.as_secs()).unwrap_or(i64::MAX).saturating_mul(1000);
     match error {
         Error::CertExpired { not_after, .. } => {

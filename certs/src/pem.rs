@@ -16,6 +16,7 @@ use crate::error::TrustError;
 use crate::limits::{CHAIN_CERTIFICATES_MAX, CHAIN_FILE_BYTES_MAX, CRL_FILE_BYTES_MAX, KEY_FILE_BYTES_MAX};
 use crate::profile;
 use crate::revocation::Crl;
+use crate::sm2::SigningKey;
 
 /// Permission bits that let somebody other than the owner do something.
 const OTHERS: u32 = 0o077;
@@ -92,7 +93,7 @@ pub fn read_key(path: &Path) -> Result<PrivatePkcs8KeyDer<'static>, TrustError> 
 /// The public key of a private one, as SubjectPublicKeyInfo in DER.
 ///
 /// # Errors
-/// [`TrustError::KeyUnsupported`] when it is neither P-256 nor Ed25519 in PKCS#8.
+/// [`TrustError::KeyUnsupported`] when it is neither P-256, Ed25519 nor SM2 in PKCS#8.
 pub fn public_key(key: &PrivatePkcs8KeyDer<'_>) -> Result<Vec<u8>, TrustError> {
     let der = key.secret_pkcs8_der();
     if let Ok(pair) = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der, &SystemRandom::new()) {
@@ -101,7 +102,10 @@ pub fn public_key(key: &PrivatePkcs8KeyDer<'_>) -> Result<Vec<u8>, TrustError> {
     // OpenSSL writes Ed25519 keys without the public half, which the checked form demands.
     match Ed25519KeyPair::from_pkcs8_maybe_unchecked(der) {
         Ok(pair) => Ok([&ED25519_SPKI_PREFIX, pair.public_key().as_ref()].concat()),
-        Err(_) => Err(TrustError::KeyUnsupported("neither P-256 nor Ed25519 in PKCS#8".into())),
+        Err(_) => match SigningKey::from_pkcs8(der) {
+            Some(key) => Ok(key.spki()),
+            None => Err(TrustError::KeyUnsupported("neither P-256, Ed25519 nor SM2 in PKCS#8".into())),
+        },
     }
 }
 

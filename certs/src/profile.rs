@@ -15,6 +15,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 
 use crate::error::TrustError;
 use crate::limits::{CERTIFICATE_BYTES_MAX, CHAIN_CERTIFICATES_MAX};
+use crate::sm2::VerifyingKey;
 use crate::spiffe::SpiffeId;
 
 /// What a certificate is for. It has one purpose, never both.
@@ -42,6 +43,8 @@ pub enum KeyAlgorithm {
     P256,
     /// Ed25519, RFC 8032.
     Ed25519,
+    /// SM2, GB/T 32918: for signing only.
+    Sm2,
 }
 
 /// The fields that matter of a certificate that fits a purpose. Its signature is not checked yet.
@@ -65,10 +68,16 @@ impl Profile {
         }
         check_usage(&certificate, purpose)?;
         let key = certificate.public_key();
+        let algorithm = key_algorithm(key)?;
+        if purpose == Purpose::Tls && algorithm == KeyAlgorithm::Sm2 {
+            return Err(TrustError::WeakAlgorithm(
+                "SM2 in a TLS certificate: TLS here is P-256's or Ed25519's".into(),
+            ));
+        }
         Ok(Self {
             id,
             spki_der: key.raw.to_vec(),
-            algorithm: key_algorithm(key)?,
+            algorithm,
             serial: certificate.raw_serial().to_vec(),
             not_before_ms: certificate.validity().not_before.timestamp().saturating_mul(1000),
             not_after_ms: certificate.validity().not_after.timestamp().saturating_mul(1000),
@@ -156,6 +165,9 @@ pub(crate) fn key_algorithm(key: &SubjectPublicKeyInfo<'_>) -> Result<KeyAlgorit
             return Ok(KeyAlgorithm::P256);
         }
         return Err(TrustError::WeakAlgorithm("a compressed P-256 point".into()));
+    }
+    if VerifyingKey::from_spki(key.raw).is_some() {
+        return Ok(KeyAlgorithm::Sm2);
     }
     Err(TrustError::WeakAlgorithm(format!("key algorithm {}", algorithm.algorithm)))
 }

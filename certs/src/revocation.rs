@@ -5,7 +5,7 @@
 //! of a revocation, not by its presence. Delta, indirect and partitioned lists are refused when they are read.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use webpki::{CertRevocationList, OwnedCertRevocationList, RevocationCheckDepth, RevocationOptions};
 use webpki::{ExpirationPolicy, RevocationOptionsBuilder, UnknownStatusPolicy};
@@ -15,6 +15,8 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 use crate::error::TrustError;
 use crate::limits::CRL_BYTES_MAX;
 use crate::path::{ALGORITHMS, Link};
+use crate::sm2::VerifyingKey;
+use crate::sm2_path;
 use crate::spiffe::DomainName;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -39,6 +41,8 @@ pub struct Crl {
     list: Arc<CertRevocationList<'static>>,
     der: Arc<[u8]>,
     count: usize,
+    /// The SM2 key (SubjectPublicKeyInfo) under which the signature was found good: a long list is hashed once.
+    sm2_signer: Arc<OnceLock<Vec<u8>>>,
     this_update_ms: i64,
     next_update_ms: i64,
 }
@@ -73,6 +77,7 @@ impl Crl {
             list: Arc::new(list),
             der: der.into(),
             count: serials.len(),
+            sm2_signer: Arc::default(),
             this_update_ms: parsed.last_update().timestamp().saturating_mul(1000),
             next_update_ms: next_update.timestamp().saturating_mul(1000),
         })
@@ -115,6 +120,9 @@ impl Crl {
 
     /// Whether the key in `spki_der` signed this list, with an algorithm that we allow.
     pub(crate) fn is_signed_by(&self, spki_der: &[u8]) -> bool {
+        if let Some(key) = VerifyingKey::from_spki(spki_der) {
+            return self.is_signed_by_sm2(&key);
+        }
         let parsed =
             (SubjectPublicKeyInfo::from_der(spki_der), CertificateRevocationList::from_der(&self.der));
         let (Ok((_, key)), Ok((_, list))) = parsed else { return false };
@@ -124,6 +132,21 @@ impl Crl {
                 .verify_signature(&key.subject_public_key.data, list.tbs_cert_list.as_ref(), signature)
                 .is_ok()
         })
+    }
+
+    fn is_signed_by_sm2(&self, key: &VerifyingKey) -> bool {
+        if let Some(signer) = self.sm2_signer.get() {
+            return signer == key.spki();
+        }
+        let Ok((_, list)) = CertificateRevocationList::from_der(&self.der) else { return false };
+        let signed = sm2_path::is_sm2_with_sm3(&list.signature_algorithm)
+            && list.signature_algorithm == list.tbs_cert_list.signature
+            && key.verifies_der(list.tbs_cert_list.as_ref(), &list.signature_value.data);
+        if signed {
+            // Another thread may have found the same first.
+            let _ = self.sm2_signer.set(key.spki().to_vec());
+        }
+        signed
     }
 }
 

@@ -3,8 +3,8 @@
 //! [`write()`] makes a new folder with everything that its nodes need; [`join`] and [`revoke`] open it again:
 //!
 //! ```text
-//! DIR/trust/trust.toml, <domain>.root.pem, <domain>.crl.pem     what every node trusts
-//! DIR/ca/<domain>/{root,issuing}.{pem,key}, divisions, revoked  what only the domain's operator has
+//! DIR/trust/trust.toml, <domain>.root.pem, <domain>.crl.pem     what every node trusts (with SM2 <domain>.sm2-root.pem)
+//! DIR/ca/<domain>/{root,issuing}.{pem,key}, divisions, revoked  what only the domain's operator has (with SM2 sm2-root, sm2-issuing)
 //! DIR/nodes/<division>/{tls,signing}.{pem,key}                  what only that node has
 //! ```
 //!
@@ -17,11 +17,10 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use rcgen::KeyPair;
-
 use crate::PkiError;
 use crate::leaf::{DAY_MS, HOUR_MS, Issued, KeyKind};
-use crate::province::{Authority, Province, Revocation, check_domain_name, check_prefix};
+use crate::province::{Authority, Province, Revocation, Sm2Authorities, check_domain_name, check_prefix};
+use crate::sm2::AnyKey;
 
 /// Nodes accept a revocation list this long after its time is up.
 const CRL_GRACE_HOURS: u32 = 168;
@@ -102,16 +101,27 @@ pub fn write(dir: &Path, plan: &Plan) -> Result<(), PkiError> {
     let mut trust_toml = String::from("# Which trust domains this node trusts, and for which divisions.\n");
     for planned in &plan.provinces {
         let prefixes: Vec<&str> = planned.prefixes.iter().map(String::as_str).collect();
-        let province = Province::new(&planned.domain, &prefixes, plan.now_ms)?;
+        let mut province = Province::new(&planned.domain, &prefixes, plan.now_ms)?;
+        if planned.nodes.iter().any(|node| node.signing == KeyKind::Sm2) {
+            province = province.with_sm2()?;
+        }
         let ca = dir.join("ca").join(province.name());
         make_folder(&ca)?;
-        for (name, authority) in [("root", &province.root), ("issuing", &province.issuing)] {
+        let sm2 =
+            province.sm2.iter().flat_map(|sm2| [("sm2-root", &sm2.root), ("sm2-issuing", &sm2.issuing)]);
+        for (name, authority) in
+            [("root", &province.root), ("issuing", &province.issuing)].into_iter().chain(sm2)
+        {
             create(&ca.join(format!("{name}.pem")), &authority.certificate_pem, FILE_MODE)?;
             create(&ca.join(format!("{name}.key")), &authority.key_pem, KEY_MODE)?;
         }
         create(&ca.join("divisions"), &(planned.prefixes.join("\n") + "\n"), FILE_MODE)?;
         create(&ca.join("revoked"), "", FILE_MODE)?;
         create(&trust.join(format!("{}.root.pem", province.name())), province.root_pem(), FILE_MODE)?;
+        if let Some(sm2) = &province.sm2 {
+            let file = trust.join(format!("{}.sm2-root.pem", province.name()));
+            create(&file, &sm2.root.certificate_pem, FILE_MODE)?;
+        }
         let crls = province.crl(&[], plan.now_ms - HOUR_MS, plan.now_ms + CRL_DAYS * DAY_MS)?;
         create(&trust.join(format!("{}.crl.pem", province.name())), &crls.pem, FILE_MODE)?;
         push_domain(&mut trust_toml, &province);
@@ -168,12 +178,16 @@ impl Province {
         let name = ca.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let authority = |which: &str| {
             let key_path = ca.join(format!("{which}.key"));
-            let key = KeyPair::from_pem(&read(&key_path)?)
+            let key = AnyKey::from_pem(&read(&key_path)?)
                 .map_err(|error| PkiError::Content { path: key_path, reason: error.to_string() })?;
             Authority::new(read(&ca.join(format!("{which}.pem")))?, key)
         };
         let prefixes = read(&ca.join("divisions"))?.lines().map(check_prefix).collect::<Result<_, _>>()?;
-        Self::from_parts(name, prefixes, now_ms, authority("root")?, authority("issuing")?)
+        let sm2 = match ca.join("sm2-root.key").exists() {
+            true => Some(Sm2Authorities { root: authority("sm2-root")?, issuing: authority("sm2-issuing")? }),
+            false => None,
+        };
+        Self::from_parts(name, prefixes, now_ms, authority("root")?, authority("issuing")?, sm2)
     }
 }
 
@@ -201,6 +215,10 @@ fn push_domain(trust_toml: &mut String, province: &Province) {
         divisions.join(", "),
     )
     .expect("a String takes every write");
+    if province.sm2.is_some() {
+        write!(trust_toml, "\n  [[domain.anchor]]\n  file = \"{name}.sm2-root.pem\"\n  state = \"active\"\n")
+            .expect("a String takes every write");
+    }
 }
 
 /// One line per revocation: serial in hex, Unix ms.

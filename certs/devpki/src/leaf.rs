@@ -11,6 +11,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use time::OffsetDateTime;
 
 use crate::PkiError;
+use crate::sm2::{AnyKey, Sm2Key};
 
 /// Certificates begin this long before they are issued, because clocks differ.
 pub(crate) const BACKDATE_MS: i64 = HOUR_MS;
@@ -27,17 +28,21 @@ pub enum KeyKind {
     P256,
     /// Ed25519, RFC 8032.
     Ed25519,
+    /// SM2, issued by the province's SM2 authority. For signing.
+    Sm2,
     /// ECDSA on NIST P-384: nodes refuse it in a leaf. For tests.
     P384,
 }
 
 impl KeyKind {
-    pub(crate) fn generate(self) -> Result<KeyPair, PkiError> {
-        Ok(KeyPair::generate_for(match self {
-            Self::P256 => &rcgen::PKCS_ECDSA_P256_SHA256,
-            Self::Ed25519 => &rcgen::PKCS_ED25519,
-            Self::P384 => &rcgen::PKCS_ECDSA_P384_SHA384,
-        })?)
+    pub(crate) fn generate(self) -> Result<AnyKey, PkiError> {
+        let generate = |algorithm| Ok(AnyKey::Ring(Box::new(KeyPair::generate_for(algorithm)?)));
+        match self {
+            Self::P256 => generate(&rcgen::PKCS_ECDSA_P256_SHA256),
+            Self::Ed25519 => generate(&rcgen::PKCS_ED25519),
+            Self::P384 => generate(&rcgen::PKCS_ECDSA_P384_SHA384),
+            Self::Sm2 => Ok(AnyKey::Sm2(Sm2Key::generate()?)),
+        }
     }
 }
 

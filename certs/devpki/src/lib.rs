@@ -1,7 +1,7 @@
 //! Certificate hierarchies for development, tests and pilots.
 //!
 //! A [`Province`] is one trust domain's certification authority: a root, and under it the authority that
-//! issues to nodes. It lives in memory, so a test makes one in a millisecond and asks it for good certificates
+//! issues to nodes, and a second such pair where nodes sign with SM2. It lives in memory, so a test makes one in a millisecond and asks it for good certificates
 //! ([`Province::tls`], [`Province::signing`]) or, through [`LeafSpec`], for every kind of bad one. [`folder`]
 //! puts hierarchies on disk in the layout that a node reads, and opens them again to issue more.
 //!
@@ -12,6 +12,7 @@ pub mod folder;
 mod leaf;
 mod province;
 mod request;
+mod sm2;
 
 pub use folder::{NodePlan, Plan, ProvincePlan, join, revoke, write};
 pub use leaf::{ExtendedUsage, Issued, KeyKind, KeyUsage, LeafSpec, SignedBy};
@@ -38,6 +39,9 @@ pub enum PkiError {
         /// The division outside its prefixes.
         division: String,
     },
+    /// The province has no authority that issues SM2 certificates.
+    #[error("{0} has no SM2 authority; make the hierarchy with an SM2 node in it")]
+    NoSm2Authority(String),
     /// An instant that a certificate cannot carry.
     #[error("instant out of range: {0} ms")]
     Instant(i64),

@@ -1,10 +1,10 @@
 //! One trust domain's certification authority: a root, and the authority under it that issues to nodes.
 //!
-//! Both keys are P-256 and both stay in memory; [`crate::folder`] stores and reloads them. Revocation lists come
+//! Both keys are P-256 (a second pair, where wanted, SM2) and stay in memory; [`crate::folder`] stores and reloads them. Revocation lists come
 //! in pairs, one by each authority, because nodes ask for the status of every certificate in a chain.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer, KeyIdMethod, KeyPair,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer, KeyIdMethod,
     KeyUsagePurpose, RevokedCertParams, SerialNumber,
 };
 
@@ -12,6 +12,7 @@ use crate::PkiError;
 use crate::leaf::{
     BACKDATE_MS, DAY_MS, Issued, KeyKind, LeafSpec, SignedBy, common_name, instant, random_serial,
 };
+use crate::sm2::AnyKey;
 
 const ROOT_DAYS: i64 = 20 * 365;
 const ISSUING_DAYS: i64 = 5 * 365;
@@ -23,6 +24,14 @@ pub struct Province {
     now_ms: i64,
     pub(crate) root: Authority,
     pub(crate) issuing: Authority,
+    /// The pair that issues SM2 signing certificates, where nodes have such.
+    pub(crate) sm2: Option<Box<Sm2Authorities>>,
+}
+
+/// Root and issuing authority of SM2.
+pub(crate) struct Sm2Authorities {
+    pub(crate) root: Authority,
+    pub(crate) issuing: Authority,
 }
 
 /// A certificate authority: what it says of itself, and its key.
@@ -30,7 +39,7 @@ pub(crate) struct Authority {
     pub(crate) certificate_pem: String,
     pub(crate) certificate_der: Vec<u8>,
     pub(crate) key_pem: String,
-    issuer: Issuer<'static, KeyPair>,
+    issuer: Issuer<'static, AnyKey>,
 }
 
 /// One entry of a revocation list.
@@ -64,14 +73,18 @@ impl Province {
     pub fn new(domain_name: &str, prefixes: &[&str], now_ms: i64) -> Result<Self, PkiError> {
         check_domain_name(domain_name)?;
         let prefixes = prefixes.iter().map(|prefix| check_prefix(prefix)).collect::<Result<Vec<_>, _>>()?;
-        let root_key = KeyKind::P256.generate()?;
-        let root_params = authority_params(&format!("{domain_name} root"), 1, now_ms, ROOT_DAYS)?;
-        let root = Authority::new(root_params.self_signed(&root_key)?.pem(), root_key)?;
-        let issuing_key = KeyKind::P256.generate()?;
-        let issuing_params = authority_params(&format!("{domain_name} issuing"), 0, now_ms, ISSUING_DAYS)?;
-        let issuing =
-            Authority::new(issuing_params.signed_by(&issuing_key, &root.issuer)?.pem(), issuing_key)?;
-        Ok(Self { name: domain_name.to_owned(), prefixes, now_ms, root, issuing })
+        let (root, issuing) = authorities(domain_name, KeyKind::P256, now_ms)?;
+        Ok(Self { name: domain_name.to_owned(), prefixes, now_ms, root, issuing, sm2: None })
+    }
+
+    /// The same with a second pair of authorities, which issues SM2 signing certificates.
+    ///
+    /// # Errors
+    /// [`PkiError::Issue`] when there is no randomness.
+    pub fn with_sm2(mut self) -> Result<Self, PkiError> {
+        let (root, issuing) = authorities(&format!("{} sm2", self.name), KeyKind::Sm2, self.now_ms)?;
+        self.sm2 = Some(Box::new(Sm2Authorities { root, issuing }));
+        Ok(self)
     }
 
     pub(crate) fn from_parts(
@@ -80,9 +93,10 @@ impl Province {
         now_ms: i64,
         root: Authority,
         issuing: Authority,
+        sm2: Option<Sm2Authorities>,
     ) -> Result<Self, PkiError> {
         check_domain_name(name)?;
-        Ok(Self { name: name.to_owned(), prefixes, now_ms, root, issuing })
+        Ok(Self { name: name.to_owned(), prefixes, now_ms, root, issuing, sm2: sm2.map(Box::new) })
     }
 
     /// The trust domain's name.
@@ -108,6 +122,11 @@ impl Province {
     /// The issuing authority's certificate, DER.
     pub fn issuing_der(&self) -> &[u8] {
         &self.issuing.certificate_der
+    }
+
+    /// The SM2 root certificate, the anchor of SM2 signing certificates: DER.
+    pub fn sm2_root_der(&self) -> Option<&[u8]> {
+        self.sm2.as_ref().map(|sm2| &*sm2.root.certificate_der)
     }
 
     /// Issues a TLS certificate to a node.
@@ -136,16 +155,21 @@ impl Province {
     pub fn leaf(&self, spec: &LeafSpec) -> Result<Issued, PkiError> {
         let key = spec.key.generate()?;
         let params = spec.params()?;
-        let authority = match spec.signed_by {
-            SignedBy::Issuing => &self.issuing,
-            SignedBy::Root => &self.root,
+        let (root, issuing) = match (&self.sm2, key.is_sm2()) {
+            (Some(sm2), true) => (&sm2.root, &sm2.issuing),
+            (None, true) => return Err(PkiError::NoSm2Authority(self.name.clone())),
+            (_, false) => (&self.root, &self.issuing),
         };
-        let certificate = params.signed_by(&key, &authority.issuer)?;
-        let mut chain_pem = certificate.pem();
-        let mut chain_der = vec![certificate.der().to_vec()];
+        let authority = match spec.signed_by {
+            SignedBy::Issuing => issuing,
+            SignedBy::Root => root,
+        };
+        let certificate = authority.issuer.key().finish(params.signed_by(&key, &authority.issuer)?.der());
+        let mut chain_pem = block("CERTIFICATE", &certificate);
+        let mut chain_der = vec![certificate];
         if spec.signed_by == SignedBy::Issuing {
-            chain_pem.push_str(&self.issuing.certificate_pem);
-            chain_der.push(self.issuing.certificate_der.clone());
+            chain_pem.push_str(&issuing.certificate_pem);
+            chain_der.push(issuing.certificate_der.clone());
         }
         let serial = params.serial_number.expect("LeafSpec::params sets a serial number").to_bytes();
         Ok(Issued {
@@ -187,7 +211,8 @@ impl Province {
         next_update_ms: i64,
     ) -> Result<Crls, PkiError> {
         let mut crls = Crls { pem: String::new(), der: Vec::new() };
-        for authority in [&self.issuing, &self.root] {
+        let sm2 = self.sm2.iter().flat_map(|sm2| [&sm2.issuing, &sm2.root]);
+        for authority in [&self.issuing, &self.root].into_iter().chain(sm2) {
             let params = CertificateRevocationListParams {
                 this_update: instant(this_update_ms)?,
                 next_update: instant(next_update_ms)?,
@@ -197,9 +222,9 @@ impl Province {
                 revoked_certs: revoked.iter().map(Revocation::params).collect::<Result<_, _>>()?,
                 key_identifier_method: KeyIdMethod::Sha256,
             };
-            let list = params.signed_by(&authority.issuer)?;
-            crls.pem.push_str(&list.pem()?);
-            crls.der.push(list.der().to_vec());
+            let list = authority.issuer.key().finish(params.signed_by(&authority.issuer)?.der());
+            crls.pem.push_str(&block("X509 CRL", &list));
+            crls.der.push(list);
         }
         Ok(crls)
     }
@@ -244,7 +269,7 @@ impl Revocation {
 }
 
 impl Authority {
-    pub(crate) fn new(certificate_pem: String, key: KeyPair) -> Result<Self, PkiError> {
+    pub(crate) fn new(certificate_pem: String, key: AnyKey) -> Result<Self, PkiError> {
         let certificate_der = pem::parse(&certificate_pem)
             .map_err(|error| rcgen::Error::PemError(error.to_string()))?
             .into_contents();
@@ -259,6 +284,24 @@ impl Authority {
             .expect("Authority::new parsed this certificate");
         certificate.raw_serial().to_vec()
     }
+}
+
+/// A root and the issuing authority under it, with keys of that kind.
+fn authorities(name: &str, key: KeyKind, now_ms: i64) -> Result<(Authority, Authority), PkiError> {
+    let root_key = key.generate()?;
+    let root_params = authority_params(&format!("{name} root"), 1, now_ms, ROOT_DAYS)?;
+    let root_der = root_key.finish(root_params.self_signed(&root_key)?.der());
+    let root = Authority::new(block("CERTIFICATE", &root_der), root_key)?;
+    let issuing_key = key.generate()?;
+    let issuing_params = authority_params(&format!("{name} issuing"), 0, now_ms, ISSUING_DAYS)?;
+    let issuing_der = issuing_key.finish(issuing_params.signed_by(&issuing_key, &root.issuer)?.der());
+    let issuing = Authority::new(block("CERTIFICATE", &issuing_der), issuing_key)?;
+    Ok((root, issuing))
+}
+
+/// One PEM block.
+fn block(tag: &str, der: &[u8]) -> String {
+    pem::encode(&pem::Pem::new(tag, der))
 }
 
 fn authority_params(
