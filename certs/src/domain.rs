@@ -10,12 +10,12 @@ use std::str::FromStr;
 use ring::digest::{SHA256, digest};
 use rustls::pki_types::{CertificateDer, TrustAnchor};
 
+use crate::administration::log::to_hex;
 use crate::error::TrustError;
 use crate::limits::{CERTIFICATE_BYTES_MAX, CRL_GRACE_HOURS_MAX};
 use crate::path::{self, Path};
 use crate::profile;
 use crate::revocation::{self, Revocation};
-use crate::sm2_path;
 use crate::spiffe::{Division, DomainName, NotAnId};
 
 /// What an anchor may be used for. States follow in this order; going back needs the same approval as a new root.
@@ -168,8 +168,7 @@ impl Anchor {
 
 impl fmt::Debug for Anchor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fingerprint: String = self.fingerprint.iter().map(|byte| format!("{byte:02x}")).collect();
-        write!(f, "Anchor({fingerprint} {})", self.state)
+        write!(f, "Anchor({} {})", to_hex(&self.fingerprint), self.state)
     }
 }
 
@@ -333,7 +332,7 @@ impl TrustDomain {
             }
             // Only to say why: a path to an anchor that may not be used is never an acceptance.
             Err(error @ (TrustError::UnknownIssuer(_) | TrustError::BadSignature)) => {
-                Err(match path::find(&self.name, chain, &others, None, at_ms) {
+                Err(match path::find(&self.name, chain, &others, false, at_ms) {
                     Ok(path) => TrustError::AnchorNotUsable {
                         domain: self.name.clone(),
                         state: others[path.anchor].state,
@@ -354,32 +353,17 @@ impl TrustDomain {
     ) -> Result<(Path, i64), TrustError> {
         let (lists, grace_hours) = match &self.revocation {
             Revocation::None => {
-                return Ok((path::find(&self.name, chain, anchors, None, at_ms)?, i64::MAX));
+                return Ok((path::find(&self.name, chain, anchors, false, at_ms)?, i64::MAX));
             }
             Revocation::Crl { lists, grace_hours } => (lists.as_slice(), *grace_hours),
         };
-        let looked_up: Vec<_> = lists.iter().map(revocation::Crl::list).collect();
-        let Some(options) = revocation::options(&looked_up) else {
+        if lists.is_empty() {
             return Err(TrustError::CrlMissing(self.name.clone()));
-        };
-        let sm2 = sm2_path::applies(chain);
-        let path = match path::find(&self.name, chain, anchors, Some(options), at_ms) {
-            Ok(path) if sm2 => {
-                // Nobody has looked at the lists yet. For something new, a revocation of any date counts.
-                let judged_at_ms = if question == Question::Opening { i64::MAX } else { at_ms };
-                revocation::judge_by_date(&path.links, lists, &self.name, judged_at_ms)?;
-                path
-            }
-            Err(TrustError::Revoked { .. }) => {
-                let path = path::find(&self.name, chain, anchors, None, at_ms)?;
-                if question == Question::Opening {
-                    return Err(TrustError::Revoked { since_ms: revocation::since_ms(&path.links, lists) });
-                }
-                revocation::judge_by_date(&path.links, lists, &self.name, at_ms)?;
-                path
-            }
-            other => other?,
-        };
+        }
+        let path = path::find(&self.name, chain, anchors, true, at_ms)?;
+        // For something new, a revocation of any date counts.
+        let judged_at_ms = if question == Question::Opening { i64::MAX } else { at_ms };
+        revocation::judge_by_date(&path.links, lists, &self.name, judged_at_ms)?;
         match revocation::freshness(&path.links, lists, grace_hours, at_ms) {
             Ok(fresh_until_ms) => Ok((path, fresh_until_ms)),
             Err(next_update_ms) => Err(TrustError::CrlStale { domain: self.name.clone(), next_update_ms }),

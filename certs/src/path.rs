@@ -1,13 +1,14 @@
 //! Certificate paths: from a leaf to one of a trust domain's anchors, at a stated instant.
 //!
-//! rustls-webpki decides (RFC 5280 §6: signatures, validity, constraints, revocation); this module chooses what it
-//! may use and turns its answers into ours. Only algorithms in [`ALGORITHMS`] are offered, so a chain with RSA or
+//! rustls-webpki decides (RFC 5280 §6: signatures, validity, constraints); this module chooses what it may use and
+//! turns its answers into ours. Revocation is asked afterwards, of [`crate::revocation`]. Only algorithms in [`ALGORITHMS`] are offered, so a chain with RSA or
 //! SHA-1 in it has no path at all.
 
 use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
-use webpki::{EndEntityCert, Error, KeyUsage, RevocationOptions};
+use webpki::{EndEntityCert, Error, KeyUsage};
+use x509_parser::certificate::X509Certificate;
 
 use crate::domain::Anchor;
 use crate::error::TrustError;
@@ -46,18 +47,22 @@ pub(crate) struct Link {
 
 /// Finds a valid path for `chain` (leaf first, at least one) to one of `anchors`.
 ///
+/// `lists`: whether the authorities of the path are to sign revocation lists too.
+///
 /// # Errors
-/// webpki's verdict as a [`TrustError`]; `domain` is named in it. A chain of SM2 is walked by `sm2_path`, which looks
-/// at no revocation list: [`crate::domain`] does.
+/// webpki's verdict as a [`TrustError`]; `domain` is named in it. A chain of SM2 is walked by `sm2_path`.
+///
+/// Nobody looks at a revocation list here: webpki would check the signature of a whole list again for each chain,
+/// milliseconds for a long one. [`crate::domain`] does, and [`crate::revocation`] remembers whose list is good.
 pub(crate) fn find(
     domain: &DomainName,
     chain: &[&[u8]],
     anchors: &[&Anchor],
-    revocation: Option<RevocationOptions<'_>>,
+    lists: bool,
     at_ms: i64,
 ) -> Result<Path, TrustError> {
     if sm2_path::applies(chain) {
-        return sm2_path::find(domain, chain, anchors, revocation.is_some(), at_ms);
+        return sm2_path::find(domain, chain, anchors, lists, at_ms);
     }
     let (leaf, rest) = chain.split_first().ok_or(TrustError::ChainEmpty)?;
     let anchors: Vec<TrustAnchor<'static>> = anchors.iter().map(|anchor| anchor.anchor().clone()).collect();
@@ -74,7 +79,7 @@ pub(crate) fn find(
             unix_time(at_ms),
             // Demands clientAuth where extendedKeyUsage is present; what a leaf must have, `profile` says.
             KeyUsage::client_auth(),
-            revocation,
+            None,
             None,
         )
         .map_err(refused)?;
@@ -89,8 +94,14 @@ pub(crate) fn find(
     let links = certificates
         .iter()
         .zip(issuer_keys)
-        .map(|(certificate, issuer_key)| {
-            let not_after = profile::parse(&certificate.der())?.validity().not_after.timestamp();
+        .enumerate()
+        .map(|(below, (certificate, issuer_key))| {
+            let der = certificate.der();
+            let parsed = profile::parse(&der)?;
+            if lists && below > 0 {
+                check_signs_lists(&parsed)?;
+            }
+            let not_after = parsed.validity().not_after.timestamp();
             Ok(Link {
                 issuer: certificate.issuer().to_vec(),
                 issuer_spki_der: issuer_key.to_vec(),
@@ -104,6 +115,15 @@ pub(crate) fn find(
         .position(|anchor| anchor == path.anchor())
         .expect("webpki ends a path in one of the anchors given");
     Ok(Path { links, anchor })
+}
+
+/// An authority whose keyUsage says what it may do, and not that it may sign lists, vouches by none (RFC 5280 §6.3.3).
+fn check_signs_lists(authority: &X509Certificate<'_>) -> Result<(), TrustError> {
+    let usage = authority.key_usage().map_err(|error| TrustError::CertificateMalformed(error.to_string()))?;
+    if usage.is_some_and(|usage| !usage.value.crl_sign()) {
+        return Err(TrustError::CrlInvalid("an issuer's keyUsage lacks cRLSign".into()));
+    }
+    Ok(())
 }
 
 /// Whole seconds, as certificates have them. Instants before 1970 count as its beginning: no certificate is older.
@@ -124,17 +144,9 @@ pub(crate) fn refusal(error: Error, domain: &DomainName, at_ms: i64) -> TrustErr
         Error::InvalidSignatureForPublicKey => TrustError::BadSignature,
         Error::CaUsedAsEndEntity => TrustError::CaAsLeaf,
         Error::EndEntityUsedAsCa => TrustError::NotAnAuthority("a node's certificate issued another".into()),
-        Error::CertRevoked => TrustError::Revoked { since_ms: None },
-        Error::UnknownRevocationStatus => TrustError::CrlMissing(domain.clone()),
         Error::UnsupportedSignatureAlgorithmContext(_)
         | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
             TrustError::WeakAlgorithm("a signature in the chain".into())
-        }
-        Error::InvalidCrlSignatureForPublicKey
-        | Error::IssuerNotCrlSigner
-        | Error::UnsupportedCrlSignatureAlgorithmContext(_)
-        | Error::UnsupportedCrlSignatureAlgorithmForPublicKeyContext(_) => {
-            TrustError::CrlInvalid(error.to_string())
         }
         Error::BadDer
         | Error::BadDerTime

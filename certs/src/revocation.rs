@@ -1,14 +1,14 @@
 //! Revocation lists: reading them, and judging by them.
 //!
-//! rustls-webpki looks certificates up and checks a list's signature while it builds a path. This module adds what
-//! it leaves open: a list out of date counts until a stated grace is over, and old evidence is judged by the date
-//! of a revocation, not by its presence. Delta, indirect and partitioned lists are refused when they are read.
+//! rustls-webpki reads a list and looks serial numbers up in it. This module does the rest once a path is found: a
+//! list is its issuer's (its signature is checked once, not for each chain), it counts until a stated grace after
+//! its end is over, and old evidence is judged by the date of a revocation, not by its presence. Delta, indirect
+//! and partitioned lists are refused when they are read.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
-use webpki::{CertRevocationList, OwnedCertRevocationList, RevocationCheckDepth, RevocationOptions};
-use webpki::{ExpirationPolicy, RevocationOptionsBuilder, UnknownStatusPolicy};
+use webpki::{CertRevocationList, OwnedCertRevocationList};
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 use x509_parser::x509::SubjectPublicKeyInfo;
 
@@ -35,14 +35,14 @@ pub enum Revocation {
     },
 }
 
-/// One revocation list. Its signature is checked each time it decides about a certificate.
+/// One revocation list. It decides about no certificate before its signature was found good.
 #[derive(Clone, Debug)]
 pub struct Crl {
     list: Arc<CertRevocationList<'static>>,
     der: Arc<[u8]>,
     count: usize,
-    /// The SM2 key (SubjectPublicKeyInfo) under which the signature was found good: a long list is hashed once.
-    sm2_signer: Arc<OnceLock<Vec<u8>>>,
+    /// The key (SubjectPublicKeyInfo) under which its signature was found good.
+    signer: Arc<OnceLock<Vec<u8>>>,
     this_update_ms: i64,
     next_update_ms: i64,
 }
@@ -51,8 +51,8 @@ impl Crl {
     /// Reads a list from DER.
     ///
     /// # Errors
-    /// [`TrustError::DuplicateSerial`]; [`TrustError::CrlInvalid`] when it is over [`CRL_BYTES_MAX`], malformed, without nextUpdate, or a delta,
-    /// indirect or partitioned list.
+    /// [`TrustError::DuplicateSerial`]; [`TrustError::CrlInvalid`] when it is over [`CRL_BYTES_MAX`], malformed,
+    /// without nextUpdate, or a delta, indirect or partitioned list.
     pub fn from_der(der: &[u8]) -> Result<Self, TrustError> {
         if der.len() > CRL_BYTES_MAX {
             return Err(TrustError::CrlInvalid(format!("{} bytes are too many", der.len())));
@@ -77,7 +77,7 @@ impl Crl {
             list: Arc::new(list),
             der: der.into(),
             count: serials.len(),
-            sm2_signer: Arc::default(),
+            signer: Arc::default(),
             this_update_ms: parsed.last_update().timestamp().saturating_mul(1000),
             next_update_ms: next_update.timestamp().saturating_mul(1000),
         })
@@ -103,10 +103,6 @@ impl Crl {
         self.list.issuer()
     }
 
-    pub(crate) fn list(&self) -> &CertRevocationList<'static> {
-        &self.list
-    }
-
     /// Since when `serial` is revoked, Unix ms: the earlier of revocation and invalidity date (RFC 5280 §5.3.2).
     pub(crate) fn revoked_since_ms(&self, serial: &[u8]) -> Option<i64> {
         // An owned list was parsed whole when it was read: looking up cannot fail.
@@ -118,45 +114,41 @@ impl Crl {
         Some(i64::try_from(since.as_secs()).unwrap_or(i64::MAX).saturating_mul(1000))
     }
 
-    /// Whether the key in `spki_der` signed this list, with an algorithm that we allow.
+    /// Whether the key in `spki_der` signed this list, with an algorithm that we allow. Found good once, a list is
+    /// not hashed again: a long one takes milliseconds, and every partner's chain asks.
     pub(crate) fn is_signed_by(&self, spki_der: &[u8]) -> bool {
-        if let Some(key) = VerifyingKey::from_spki(spki_der) {
-            return self.is_signed_by_sm2(&key);
-        }
-        let parsed =
-            (SubjectPublicKeyInfo::from_der(spki_der), CertificateRevocationList::from_der(&self.der));
-        let (Ok((_, key)), Ok((_, list))) = parsed else { return false };
-        let signature = &list.signature_value.data;
-        ALGORITHMS.iter().any(|algorithm| {
-            algorithm
-                .verify_signature(&key.subject_public_key.data, list.tbs_cert_list.as_ref(), signature)
-                .is_ok()
-        })
-    }
-
-    fn is_signed_by_sm2(&self, key: &VerifyingKey) -> bool {
-        if let Some(signer) = self.sm2_signer.get() {
-            return signer == key.spki();
+        if self.signer.get().is_some_and(|signer| signer == spki_der) {
+            return true;
         }
         let Ok((_, list)) = CertificateRevocationList::from_der(&self.der) else { return false };
-        let signed = sm2_path::is_sm2_with_sm3(&list.signature_algorithm)
-            && list.signature_algorithm == list.tbs_cert_list.signature
-            && key.verifies_der(list.tbs_cert_list.as_ref(), &list.signature_value.data);
+        let (content, signature) = (list.tbs_cert_list.as_ref(), &list.signature_value.data);
+        let signed = match VerifyingKey::from_spki(spki_der) {
+            Some(key) => {
+                sm2_path::is_sm2_with_sm3(&list.signature_algorithm)
+                    && list.signature_algorithm == list.tbs_cert_list.signature
+                    && key.verifies_der(content, signature)
+            }
+            None => SubjectPublicKeyInfo::from_der(spki_der)
+                .is_ok_and(|(_, key)| signed(&key.subject_public_key.data, content, signature)),
+        };
         if signed {
             // Another thread may have found the same first.
-            let _ = self.sm2_signer.set(key.spki().to_vec());
+            let _ = self.signer.set(spki_der.to_vec());
         }
         signed
     }
 }
 
+/// Whether a key (the bits of its SubjectPublicKeyInfo) made a signature, with an algorithm that we allow.
+fn signed(key: &[u8], content: &[u8], signature: &[u8]) -> bool {
+    ALGORITHMS.iter().any(|algorithm| algorithm.verify_signature(key, content, signature).is_ok())
+}
+
 /// Whether the key in `spki_der` signed this certificate, with an algorithm that we allow.
 pub(crate) fn signed_certificate(spki_der: &[u8], certificate: &X509Certificate<'_>) -> bool {
     let Ok((_, key)) = SubjectPublicKeyInfo::from_der(spki_der) else { return false };
-    let (signed, signature) = (certificate.tbs_certificate.as_ref(), &certificate.signature_value.data);
-    ALGORITHMS
-        .iter()
-        .any(|algorithm| algorithm.verify_signature(&key.subject_public_key.data, signed, signature).is_ok())
+    let certificate_signature = &certificate.signature_value.data;
+    signed(&key.subject_public_key.data, certificate.tbs_certificate.as_ref(), certificate_signature)
 }
 
 /// A name without its outer tag and length, the form in which webpki compares names.
@@ -167,19 +159,6 @@ pub(crate) fn content_of(name: &[u8]) -> &[u8] {
         None => None,
     }
     .unwrap_or_default()
-}
-
-/// The lookup that rustls-webpki is to make: the whole chain, and unknown means no.
-pub(crate) fn options<'a>(lists: &'a [&'a CertRevocationList<'a>]) -> Option<RevocationOptions<'a>> {
-    let builder = RevocationOptionsBuilder::new(lists).ok()?;
-    Some(
-        builder
-            .with_depth(RevocationCheckDepth::Chain)
-            .with_status_policy(UnknownStatusPolicy::Deny)
-            // Staleness has a grace, which webpki does not know: see `freshness`.
-            .with_expiration_policy(ExpirationPolicy::Ignore)
-            .build(),
-    )
 }
 
 /// Until when the lists that cover a path count, Unix ms, or the first that counts no more at `at_ms`.
@@ -221,11 +200,6 @@ pub(crate) fn judge_by_date(
         }
     }
     Ok(())
-}
-
-/// The earliest recorded revocation in a path, to tell the reader.
-pub(crate) fn since_ms(path: &[Link], lists: &[Crl]) -> Option<i64> {
-    path.iter().filter_map(|link| list_of(link, lists)?.revoked_since_ms(&link.serial)).min()
 }
 
 fn list_of<'a>(link: &Link, lists: &'a [Crl]) -> Option<&'a Crl> {

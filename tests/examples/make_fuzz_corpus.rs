@@ -21,6 +21,7 @@ use proto::store::v1 as stored;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tests::documents::{case, forward};
+use tests::office::Office;
 use tests::{Rig, XIANNING, YUEYANG, now_ms, parsers};
 
 fn put(target: &str, name: &str, bytes: impl AsRef<[u8]>) {
@@ -49,6 +50,7 @@ async fn main() {
     let mut rig = Rig::agreed().await;
     trust(&rig);
     exchange(&mut rig).await;
+    administration(&rig);
     for target in parsers::ALL {
         assert!(!parsers::seeds(target.name).is_empty(), "{} has seeds", target.name);
     }
@@ -139,6 +141,17 @@ fn samples() {
     ] {
         put("identifiers", name, text);
     }
+}
+
+/// What three administrators did, and how it looked before.
+fn administration(rig: &Rig) {
+    let office = Office::opened(&rig.yueyang.config());
+    office.does("security-1", &["trust", "confirm", "1"]);
+    office.does("security-1", &["trust", "node", "suspend", XIANNING]);
+    office.does("system-1", &["trust", "node", "resume", XIANNING]);
+    office.does("security-1", &["trust", "approve", "4"]);
+    office.does("audit-1", &["trust", "review", "5"]);
+    put("administration", "office", fs::read(rig.yueyang.path("trust/administration.log")).unwrap());
 }
 
 /// Authorities, lists, good certificates and wrong ones.

@@ -12,10 +12,11 @@ pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         let test = std::env::current_exe().expect("a test knows its own path");
-        // Tests lie in target/<profile>/deps, the command line in target/<profile>.
+        // Tests lie in target/<profile>/deps, examples beside them, the command line in target/<profile>.
         let folder = test.parent().expect("a program lies in a folder");
-        let of_tests = folder.file_name().is_some_and(|name| name == "deps");
-        let folder = if of_tests { folder.parent().expect("deps lies in a folder") } else { folder };
+        let of_tests = folder.file_name().is_some_and(|name| name == "deps" || name == "examples");
+        let folder =
+            if of_tests { folder.parent().expect("it lies in the profile's folder") } else { folder };
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
         build.args(["build", "--locked", "--quiet", "--package", "node", "--bin", "tongban"]);

@@ -8,7 +8,9 @@ use gateway::service::agreement::{Agreement, LicenceScope};
 use gateway::service::date::Date;
 use gateway::service::standard::Standard;
 use gateway::wire::document::Document as _;
+use prost::Message as _;
 use proto::exchange::v1 as wire;
+use proto::local::v1 as local;
 
 /// An item of the list, 开具有无犯罪记录证明.
 pub const ITEM: &str = "KST027";
@@ -196,5 +198,17 @@ pub fn query(case: &str) -> wire::LicenceQuery {
         business_code: case.into(),
         fields: vec!["holder_name".into()],
         ..Default::default()
+    }
+}
+
+/// A window's request to forward the case with that serial number to 咸宁.
+pub fn forwarding(serial: u32) -> local::SubmitRequest {
+    local::SubmitRequest {
+        to: crate::XIANNING.into(),
+        idempotency_key: format!("window/{serial}"),
+        kind: "case.forward".into(),
+        case_id: case(serial),
+        payload: forward().encode_to_vec().into(),
+        ..local::SubmitRequest::default()
     }
 }

@@ -11,6 +11,7 @@ pub mod disk;
 pub mod documents;
 pub mod files;
 pub mod network;
+pub mod office;
 pub mod parsers;
 pub mod probe;
 pub mod stranger;

@@ -15,6 +15,7 @@ use crate::files::{file, named};
 use crate::stranger::{Author, Stranger};
 use crate::{Rig, XIANNING, YUEYANG, eventually};
 use certs::Identity;
+use certs::administration::log::to_hex as hex;
 use gateway::signer::Signer as _;
 use prost::Message as _;
 use proto::exchange::v1::Frame;
@@ -159,10 +160,6 @@ async fn converse() -> (Vec<u8>, serde_json::Value) {
     }
     rig.yueyang.kill();
     (record, keys)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The frames of a recorded conversation: to the node or from it, and the bytes.

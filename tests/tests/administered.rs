@@ -1,62 +1,13 @@
 //! Administrators change trust while both cities work: by two people, logged, and in force within a second.
 
+use certs::administration::log::to_hex;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::process::Output;
 use std::time::{Duration, Instant};
 use tests::city::tongban;
 use tests::documents::{case, forward};
+use tests::office::{Office, said};
 use tests::{Rig, XIANNING, YUEYANG, eventually, now_ms};
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&[output.stdout.clone(), output.stderr.clone()].concat()).into_owned()
-}
-
-/// The administrators of 岳阳's node, and their commands.
-struct Office {
-    keys: tempfile::TempDir,
-    config: String,
-}
-
-impl Office {
-    /// Three people make their keys, and the first takes the node's trust folder over.
-    fn opened(config: &Path) -> Self {
-        let office = Self {
-            keys: tempfile::tempdir().expect("a folder"),
-            config: config.to_string_lossy().into_owned(),
-        };
-        let folder = office.keys.path().to_string_lossy().into_owned();
-        for (name, role) in [("system-1", "system"), ("security-1", "security"), ("audit-1", "audit")] {
-            let made = tongban(&["trust", "admin", "make", name, "--role", role, "--out", &folder]);
-            assert!(made.status.success() && !said(&made).contains("PRIVATE"), "{}", said(&made));
-        }
-        let of = |name: &str| office.file(&format!("{name}.json"));
-        let (system, security, audit) = (of("system-1"), of("security-1"), of("audit-1"));
-        let adopt = ["trust", "adopt", "--admin", &system, "--admin", &security, "--admin", &audit];
-        assert_eq!(office.does("system-1", &adopt)["record"], 1);
-        office
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.keys.path().join(name).to_string_lossy().into_owned()
-    }
-
-    fn asks(&self, who: &str, words: &[&str]) -> Output {
-        let key = self.file(&format!("{who}.key"));
-        let by = ["--by", who, "--key", &key, "--apply", "--json", "--config", &self.config];
-        tongban(&[words, &by].concat())
-    }
-
-    fn does(&self, who: &str, words: &[&str]) -> Value {
-        let output = self.asks(who, words);
-        assert!(output.status.success(), "{words:?}: {}", said(&output));
-        serde_json::from_slice(&output.stdout).expect("JSON")
-    }
-
-    fn verify(&self) -> Output {
-        tongban(&["trust", "log", "verify", "--config", &self.config])
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_suspended_by_one_is_cut_off_at_once_and_resumed_by_two() {
@@ -186,7 +137,7 @@ fn the_commands_of_the_administrators_guide_work_in_their_order() {
     }
     let root = certs::pem::read_certificate(&dir.join("jiangxi.root.pem")).expect("a root");
     let root = certs::inspect::inspect(&root, None, now_ms()).expect("a certificate").fingerprint;
-    let fingerprint: String = root[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let fingerprint = to_hex(&root[..8]);
 
     let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../node/docs/administering.md");
     let guide = std::fs::read_to_string(guide).expect("the guide");

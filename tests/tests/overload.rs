@@ -9,21 +9,10 @@ use std::time::{Duration, Instant};
 use tests::city::tongban;
 use tests::desk::{code, retry_after_ms};
 use tests::disk::SmallDisk;
-use tests::documents::{accept, case, forward, sign_for};
+use tests::documents::{accept, case, forward, forwarding, sign_for};
 use tests::probe::{Metrics, readiness};
 use tests::{Rig, XIANNING, YUEYANG, eventually};
 use tokio_stream::StreamExt as _;
-
-fn forwarding(serial: u32) -> pb::SubmitRequest {
-    pb::SubmitRequest {
-        to: XIANNING.into(),
-        idempotency_key: format!("window/{serial}"),
-        kind: "case.forward".into(),
-        case_id: case(serial),
-        payload: forward().encode_to_vec().into(),
-        ..Default::default()
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_stops_what_is_new_finishes_what_was_taken_and_recovers_by_itself() {

@@ -1,25 +1,13 @@
 //! Many submissions over one stream: the promises of single ones, in fewer answers.
 
-use prost::Message as _;
 use proto::local::v1 as pb;
 use proto::local::v1::submit_outcome::Outcome;
 use std::collections::BTreeMap;
 use tests::desk::code;
-use tests::documents::{case, forward};
+use tests::documents::{case, forwarding};
 use tests::probe::Metrics;
 use tests::{Rig, XIANNING};
 use tokio_stream::StreamExt as _;
-
-fn forwarding(serial: u32) -> pb::SubmitRequest {
-    pb::SubmitRequest {
-        to: XIANNING.into(),
-        idempotency_key: format!("window/{serial}"),
-        kind: "case.forward".into(),
-        case_id: case(serial),
-        payload: forward().encode_to_vec().into(),
-        ..Default::default()
-    }
-}
 
 fn taken(outcome: &Outcome) -> &pb::SubmitReply {
     match outcome {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot read its vector has failed")]
 
 use certs::Identity;
+use certs::administration::log::to_hex;
 use prost::Message as _;
 use proto::exchange::v1 as wire;
 use proto::exchange::v1::frame::Kind as Frame;
@@ -65,7 +66,7 @@ async fn every_older_store_opens_from_its_journal_alone_and_folds_to_what_it_sai
         for (books, partner) in books.iter().zip([XIANNING, YUEYANG]) {
             let log = &books.received[partner];
             assert!(log.notes.iter().all(|note| note.cosigned_under(&keys)));
-            let root: String = log.roots().last().unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
+            let root = to_hex(log.roots().last().unwrap());
             let channels = expected[partner]["channels"].as_array().unwrap();
             let said = channels.iter().find(|channel| channel["from"] == partner).unwrap();
             assert!(said["root"].as_str().unwrap().ends_with(&root), "{said}");

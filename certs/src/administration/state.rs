@@ -3,7 +3,7 @@
 //! The same judgement is made before an act is written and each time the log is read: a record that could not
 //! have been written does not count because somebody wrote it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::administration::event::{Act, Administrator, AnchorRecord, Change, DomainRecord, Role};
 use crate::domain::{AnchorState, DivisionPrefix};
@@ -397,9 +397,9 @@ impl State {
             }
             Change::NodeResume { domain, division } => {
                 let suspended = &mut self.domain(domain)?.suspended;
-                let before: BTreeSet<_> = suspended.iter().cloned().collect();
+                let before = suspended.len();
                 suspended.retain(|known| known != division);
-                if suspended.len() == before.len() {
+                if suspended.len() == before {
                     return Err(NotAllowed::Unfit(format!("{division} is not suspended")));
                 }
             }

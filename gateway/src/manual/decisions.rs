@@ -339,3 +339,14 @@
 //! their authority signs them, and an older one than recorded is refused.
 //! *What would change our mind.* Nodes that share one trust folder and many administrators at once; or a
 //! witness for the log, to whom its end is told.
+//!
+//! # A revocation list's signature is checked once, not for each chain
+//!
+//! *Context.* rustls-webpki checks the signature of the list that it consults each time it judges a chain:
+//! 3.7 ms for a list of 100,000 serial numbers. After a change of trust every partner is judged again; 400
+//! of them took longer than the second within which a revocation has to be in force.
+//! *Choice.* webpki finds the path; `certs::revocation` judges it by the lists, for the algorithms of
+//! webpki and for SM2 alike, and a list remembers under which key its signature was found good. Parsing and
+//! the look-up of a serial number stay webpki's. A chain against such a list now takes 0.18 ms.
+//! *What would change our mind.* A webpki that keeps verified lists, or lists by scope (partitioned ones),
+//! which are refused here.

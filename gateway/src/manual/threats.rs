@@ -96,7 +96,10 @@
 //! | reads metrics and probes from elsewhere | in plain on loopback, unless somebody states otherwise | `what_is_served_in_plain_is_not_served_to_everybody` |
 //! | finds a person in the index | case facts hold no personal field, holders are hashed | `no_personal_byte_survives_the_stripping` |
 //! | deletes or changes history | the partner holds the same log; the journal names the damage | `a_damaged_journal_is_named_not_opened_and_repaired_with_the_partners_help`, `a_node_that_lost_its_whole_store_gets_it_back` |
-//! | adds a root alone; sends what he likes through the socket; copies the key files | — | **not defended** on this node in this release: two-person approval is not part of it, keys are files. What he sends is signed by his node and stands in the partner's log |
+//! | adds a root, a prefix or a colleague alone | two administrators' signatures in a chained log, judged each time it is read; an edited `trust.toml` is refused | `a_new_domain_takes_two_people_and_its_root_begins_unused`, `one_person_suspends_at_once_another_confirms_and_resuming_takes_two`, `trust_toml_edited_behind_the_log_is_refused` |
+//! | changes, removes or cuts the log | hash chain and signatures; the node remembers the end that it saw | `every_changed_byte_removed_line_and_other_order_is_found`, `a_log_that_was_cut_is_not_believed_by_the_node_that_saw_it_nor_after_a_restart` |
+//! | holds two administrators' keys; rolls the trust folder and `trust.head` back together; never begins the log | — | **not defended**: the program tells keys apart, not people; an auditor's copy of the log's last digest shows the second; without a log `trust.toml` decides, as before |
+//! | sends what he likes through the socket; copies the key files | — | **not defended** on this node: keys are files. What he sends is signed by his node and stands in the partner's log |
 //! | guesses holders from the index's hashes of type and number | — | **not defended**: the hash has no secret, and identity numbers can be enumerated. Whoever has the index has the journal with the bodies beside it |
 //!
 //! # A malicious business system
@@ -151,7 +154,7 @@
 //! | `journal`, `facts` | segments, frames, facts | disk | [`COMMIT_BYTES_MAX`](crate::limits::COMMIT_BYTES_MAX) |
 //! | `run` | runs of the packed index | disk | the file's length |
 //! | `blob` | chunk lists on disk, parked uploads | disk | the list of 2 GiB |
-//! | `crl`, `pem`, `trust` | trust folder | operator | 16 MiB, 160 KiB, 1 MiB |
+//! | `crl`, `pem`, `trust`, `administration` | trust folder | operator | 16 MiB, 160 KiB, 1 MiB, 16 MiB |
 //! | `config`, `case`, `codes` | configuration, case files, CSV | operator | 1 MiB, 4 MiB, a row at a time (one row has no bound of its own) |
 //!
 //! Left to the libraries that read them, and not fuzzed here: TLS records and HTTP/2 (rustls, h2), sled's

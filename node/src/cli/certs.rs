@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use certs::administration::log::to_hex as hex;
 use certs::inspect::{Inspection, inspect};
 use certs::{AnchorState, Crl, Purpose, Revocation, TrustError, TrustStore, pem};
 use clap::{Args, ValueEnum};
@@ -156,7 +157,7 @@ pub fn list(console: Console, config: &Path, args: &ListArgs) -> Result<(), Fail
     if let Some(within) = args.expiring {
         kept.retain(|one| ends_within(one, now, within));
     }
-    print(console, &kept, now)
+    print(console, "certificates", &kept, now)
 }
 
 /// Says whether anything needs an administrator: for cron.
@@ -178,7 +179,7 @@ pub fn check(console: Console, config: &Path, args: &CheckArgs) -> Result<(), Fa
             .to_owned()
         });
     }
-    print(console, &kept, now)?;
+    print(console, "attention", &kept, now)?;
     Err(Failure::exit(3))
 }
 
@@ -233,8 +234,8 @@ fn collect(config: &Config, now: i64) -> Result<Vec<Kept>, Failure> {
     Ok(kept)
 }
 
-fn print(console: Console, kept: &[Kept], now: i64) -> Result<(), Failure> {
-    let document = json!({"attention": kept.iter().map(|one| json!({
+fn print(console: Console, key: &str, kept: &[Kept], now: i64) -> Result<(), Failure> {
+    let document = json!({key: kept.iter().map(|one| json!({
         "what": one.what,
         "name": one.name,
         "file": one.file.display().to_string(),
@@ -353,11 +354,6 @@ pub(super) fn date(ms: i64) -> String {
 
 fn days_left(ends_ms: i64, now: i64) -> i64 {
     ends_ms.saturating_sub(now).div_euclid(86_400_000)
-}
-
-/// Bytes as hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Enough of a fingerprint to tell two apart on a screen.

@@ -477,8 +477,10 @@ fn change_trust(console: Console, home: trust::Home<'_>, command: &TrustCommand)
         TrustCommand::Admin(TrustAdminCommand::Add(args)) => trust::admin_add(console, home, args),
         TrustCommand::Admin(TrustAdminCommand::Remove(args)) => trust::admin_remove(console, home, args),
         TrustCommand::Domain(TrustDomainCommand::Add(args)) => trust::domain_add(console, home, args),
-        TrustCommand::Domain(TrustDomainCommand::List(place)) => trust::domain_list(console, home, place),
-        TrustCommand::Domain(TrustDomainCommand::Show(args)) => trust::domain_show(console, home, args),
+        TrustCommand::Domain(TrustDomainCommand::List(place)) => {
+            trust::show::domain_list(console, home, place)
+        }
+        TrustCommand::Domain(TrustDomainCommand::Show(args)) => trust::show::domain_show(console, home, args),
         TrustCommand::Domain(TrustDomainCommand::Prefixes(args)) => {
             trust::domain_prefixes(console, home, args)
         }
@@ -490,15 +492,15 @@ fn change_trust(console: Console, home: trust::Home<'_>, command: &TrustCommand)
         TrustCommand::Anchor(TrustAnchorCommand::Taint(args)) => trust::anchor_taint(console, home, args),
         TrustCommand::Anchor(TrustAnchorCommand::Revoke(args)) => trust::anchor_revoke(console, home, args),
         TrustCommand::Crl(TrustCrlCommand::Import(args)) => trust::crl_import(console, home, args),
-        TrustCommand::Crl(TrustCrlCommand::Show(place)) => trust::crl_show(console, home, place),
+        TrustCommand::Crl(TrustCrlCommand::Show(place)) => trust::show::crl_show(console, home, place),
         TrustCommand::Node(TrustNodeCommand::Suspend(args)) => trust::node_suspend(console, home, args),
         TrustCommand::Node(TrustNodeCommand::Resume(args)) => trust::node_resume(console, home, args),
         TrustCommand::Approve(args) => trust::approve(console, home, args),
         TrustCommand::Decline(args) => trust::decline(console, home, args),
         TrustCommand::Confirm(args) => trust::confirm(console, home, args),
         TrustCommand::Review(args) => trust::review(console, home, args),
-        TrustCommand::Log(TrustLogCommand::Show(place)) => trust::log_show(console, home, place),
-        TrustCommand::Log(TrustLogCommand::Verify(place)) => trust::log_verify(console, home, place),
+        TrustCommand::Log(TrustLogCommand::Show(place)) => trust::show::log_show(console, home, place),
+        TrustCommand::Log(TrustLogCommand::Verify(place)) => trust::show::log_verify(console, home, place),
     }
 }
 

@@ -281,13 +281,14 @@ fn replace(
     }
     let fresh = beside(chain_file, "new");
     std::fs::copy(chain, &fresh).map_err(failed(&fresh))?;
+    // On the disk before it takes a name that is read: a power cut leaves the old file or the new one, whole.
+    for file in next_key.into_iter().chain([fresh.as_path()]) {
+        std::fs::File::open(file).and_then(|file| file.sync_all()).map_err(failed(file))?;
+    }
     if let Some(next) = next_key {
         std::fs::rename(next, key_file).map_err(failed(key_file))?;
     }
     std::fs::rename(&fresh, chain_file).map_err(failed(chain_file))?;
-    for file in [chain_file, key_file] {
-        std::fs::File::open(file).and_then(|file| file.sync_all()).map_err(failed(file))?;
-    }
     let folder = chain_file.parent().unwrap_or(Path::new("."));
     std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed(folder))
 }

@@ -2,28 +2,28 @@
 //! [`certs::administration`]; without `--apply` it shows what would happen and who is affected.
 //!
 //! No node needs to run: the folder is the place where the truth lies, and a running node follows it within a
-//! second.
+//! second. What only reads stands in [`show`].
 
-use std::fmt::Write as _;
+pub mod show;
+
 use std::path::{Path, PathBuf};
 
 use certs::administration::event::{Administrator, AnchorRecord, CrlRecord, DomainRecord};
 use certs::administration::log::{AppendError, LOG_FILE, Plan, append, plan, to_hex};
 use certs::administration::{Act, Change, Log, NotAllowed, Role, State};
-use certs::{Anchor, AnchorState, Crl, Revocation, TrustError, TrustStore, pem};
+use certs::{Anchor, AnchorState, Crl, TrustError, TrustStore, pem};
 use clap::{Args, ValueEnum};
 use gateway::id::NodeId;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::case_file::instant;
-use super::certs::{date, hex, refused};
+use super::certs::refused;
 use super::check::now_ms;
 use super::rotate::write_new;
 use crate::both;
 use crate::config::Config;
 use crate::console::{Console, Failure};
-use crate::text::table::Table;
-use crate::text::{Lang, printable};
+use crate::text::printable;
 
 /// Where the trust folder is.
 #[derive(Debug, Clone, Args)]
@@ -256,7 +256,7 @@ pub fn admin_make(console: Console, args: &AdminMakeArgs) -> Result<(), Failure>
         RoleArg::Security => Role::Security,
         RoleArg::Audit => Role::Audit,
     };
-    let administrator = Administrator { name: args.name.clone(), role, key: hex(&key) };
+    let administrator = Administrator { name: args.name.clone(), role, key: to_hex(&key) };
     let document = serde_json::to_value(&administrator).map_err(|error| internal(&error))?;
     let (private, public) =
         (args.out.join(format!("{}.key", args.name)), args.out.join(format!("{}.json", args.name)));
@@ -596,7 +596,7 @@ fn bring(dir: &Path, source: &Source) -> Result<(), Failure> {
 fn read_anchor(file: &Path) -> Result<(AnchorRecord, Source), Failure> {
     let der = pem::read_certificate(file).map_err(|error| refused(&error))?;
     let anchor = Anchor::from_der(&der, AnchorState::Prepared).map_err(|error| refused(&error))?;
-    let fingerprint = hex(anchor.fingerprint());
+    let fingerprint = to_hex(anchor.fingerprint());
     let to = format!("root-{}.pem", &fingerprint[..16]);
     let record = AnchorRecord {
         file: to.clone(),
@@ -669,184 +669,6 @@ fn no_log() -> Failure {
         "该信任目录尚无管理日志（{LOG_FILE}）；请先执行 tongban trust adopt。",
         "the trust folder has no administration log ({LOG_FILE}) yet; run tongban trust adopt first."
     ))
-}
-
-/// Lists domains with roots, lists and suspensions.
-///
-/// # Errors
-/// When the folder cannot be loaded.
-pub fn domain_list(console: Console, home: Home<'_>, place: &Place) -> Result<(), Failure> {
-    show_domains(console, &home.dir(place)?, None)
-}
-
-/// Shows one domain.
-///
-/// # Errors
-/// As [`domain_list`]; when there is none of that name.
-pub fn domain_show(console: Console, home: Home<'_>, args: &DomainShowArgs) -> Result<(), Failure> {
-    show_domains(console, &home.dir(&args.place)?, Some(&args.name))
-}
-
-fn show_domains(console: Console, dir: &Path, only: Option<&str>) -> Result<(), Failure> {
-    let store = TrustStore::load(dir).map_err(|error| refused(&error))?;
-    let domains: Vec<_> = store
-        .domains()
-        .iter()
-        .filter(|domain| only.is_none_or(|only| domain.name().as_str() == only))
-        .collect();
-    if let (Some(name), true) = (only, domains.is_empty()) {
-        return Err(Failure::not_found(both!("没有信任域 {name}。", "there is no trust domain {name}.")));
-    }
-    let prefixes = |domain: &certs::TrustDomain| {
-        domain.prefixes().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-    };
-    let document = json!({"domains": domains.iter().map(|domain| json!({
-        "name": domain.name().to_string(),
-        "divisions": domain.prefixes().iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "suspended": domain.suspended().iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "anchors": domain.anchors().iter().map(|anchor| json!({
-            "fingerprint": hex(anchor.fingerprint()),
-            "state": anchor.state().to_string(),
-            "not_after_ms": anchor.not_after_ms(),
-        })).collect::<Vec<_>>(),
-        "crls": lists(domain),
-    })).collect::<Vec<_>>()});
-    console.result(&document, |lang| {
-        let mut table = Table::new(match lang {
-            Lang::Zh => ["信任域", "区划前缀", "根证书", "状态", "暂停节点"],
-            Lang::En => ["domain", "divisions", "root", "state", "suspended"],
-        });
-        for domain in &domains {
-            for anchor in domain.anchors() {
-                let suspended: Vec<String> = domain.suspended().iter().map(ToString::to_string).collect();
-                table.row([
-                    domain.name().to_string(),
-                    prefixes(domain),
-                    hex(anchor.fingerprint())[..16].to_owned(),
-                    anchor.state().to_string(),
-                    suspended.join(" "),
-                ]);
-            }
-        }
-        table.render()
-    })
-}
-
-fn lists(domain: &certs::TrustDomain) -> Vec<Value> {
-    match domain.revocation() {
-        Revocation::None => Vec::new(),
-        Revocation::Crl { lists, .. } => lists
-            .iter()
-            .map(|list| {
-                json!({
-                    "this_update_ms": list.this_update_ms(),
-                    "next_update_ms": list.next_update_ms(),
-                    "revoked": list.count(),
-                })
-            })
-            .collect(),
-    }
-}
-
-/// Shows the revocation lists of every domain.
-///
-/// # Errors
-/// As [`domain_list`].
-pub fn crl_show(console: Console, home: Home<'_>, place: &Place) -> Result<(), Failure> {
-    let store = TrustStore::load(&home.dir(place)?).map_err(|error| refused(&error))?;
-    let all: Vec<(String, Vec<Value>)> =
-        store.domains().iter().map(|domain| (domain.name().to_string(), lists(domain))).collect();
-    let document = json!({"domains": all.iter().map(|(name, lists)| json!({"name": name, "crls": lists})).collect::<Vec<_>>()});
-    console.result(&document, |lang| {
-        let mut table = Table::new(match lang {
-            Lang::Zh => ["信任域", "签发", "应更新", "吊销数"],
-            Lang::En => ["domain", "issued", "renew by", "revoked"],
-        });
-        for (name, lists) in &all {
-            for list in lists {
-                let at = |key: &str| date(list[key].as_i64().unwrap_or_default());
-                table.row([
-                    name.clone(),
-                    at("this_update_ms"),
-                    at("next_update_ms"),
-                    list["revoked"].to_string(),
-                ]);
-            }
-        }
-        table.render()
-    })
-}
-
-/// Shows the log: who did what, and what waits for a second person.
-///
-/// # Errors
-/// When there is no log, or it cannot be trusted.
-pub fn log_show(console: Console, home: Home<'_>, place: &Place) -> Result<(), Failure> {
-    let log = log_of(&home.dir(place)?)?;
-    let records: Vec<Value> = log
-        .records()
-        .iter()
-        .enumerate()
-        .map(|(index, record)| {
-            json!({
-                "record": index + 1,
-                "at_ms": record.at_ms,
-                "by": record.by,
-                "act": serde_json::to_value(&record.act).unwrap_or_default(),
-            })
-        })
-        .collect();
-    let state = log.state();
-    let waiting: Vec<usize> = state.proposals.keys().copied().collect();
-    let unconfirmed: Vec<usize> = state.unconfirmed.keys().copied().collect();
-    let document = json!({
-        "records": records, "waiting": waiting, "unconfirmed": unconfirmed, "reviewed": state.reviewed,
-    });
-    console.result(&document, |lang| {
-        let mut text = String::new();
-        for record in &records {
-            let at = date(record["at_ms"].as_i64().unwrap_or_default());
-            let (by, act) = (record["by"].as_str().unwrap_or_default(), record["act"].to_string());
-            writeln!(text, "{} {at} {by} {}", record["record"], printable(&act))
-                .expect("a String takes every write");
-        }
-        let reviewed = state.reviewed;
-        text + &lang.pick(
-            format!("待批准 {waiting:?}，待确认 {unconfirmed:?}，已审查至第 {reviewed} 条"),
-            format!(
-                "wait for approval {waiting:?}, for confirmation {unconfirmed:?}; reviewed through {reviewed}"
-            ),
-        )
-    })
-}
-
-/// Verifies the log: each signature, each link of the chain, each rule; and that the whole folder loads.
-///
-/// # Errors
-/// Exit code 8 when the log cannot be trusted.
-pub fn log_verify(console: Console, home: Home<'_>, place: &Place) -> Result<(), Failure> {
-    let dir = home.dir(place)?;
-    let checked = || {
-        let log = Log::read(&dir)?;
-        if let (Some(log), Some(config)) = (&log, home.config().ok().flatten())
-            && let Some(seen) = certs::administration::log::read_head(&config.data_dir)?
-        {
-            log.continues(&seen)?;
-        }
-        TrustStore::load(&dir)?;
-        Ok(log)
-    };
-    let log =
-        checked().map_err(|error: TrustError| Failure { exit: 8, ..refused(&error) })?.ok_or_else(no_log)?;
-    let head = log.head();
-    let document = json!({"sound": true, "records": head.records, "head": head.digest, "torn": log.torn()});
-    console.result(&document, |lang| {
-        let (count, digest) = (head.records, &head.digest);
-        lang.pick(
-            format!("管理日志完好：{count} 条记录，末条摘要 {digest}。"),
-            format!("The administration log is sound: {count} records, the last is {digest}."),
-        )
-    })
 }
 
 fn not_done(error: AppendError) -> Failure {

@@ -4,6 +4,7 @@
 use super::journal::{Books, Log};
 use super::traffic::{Notebook, Told};
 use crate::{XIANNING, YUEYANG};
+use certs::administration::log::to_hex;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was compared, in numbers.
@@ -61,7 +62,7 @@ pub(super) fn check(
         let roots = sent.roots();
         let origin = format!("tongban.channel/v1/{sender}/{receiver}/0");
         let root = roots.last().expect("the root of nothing, at least");
-        let root: String = root.iter().map(|byte| format!("{byte:02x}")).collect();
+        let root = to_hex(root);
         if !roots_stated.remove(&(sent.entries.len() as u64, root.clone()))
             && !roots_stated.remove(&(sent.entries.len() as u64, format!("sha256:{root}")))
         {

@@ -167,19 +167,25 @@ async fn round(seed: u64, kills: u32, summary: &mut Summary) -> Result<(), Vec<S
     let traffic = Traffic::begin(seed, &rig.yueyang, &rig.xianning);
     let (mut done, mut signing_keys) = (0, 0);
     while done < kills {
-        let phase = PHASES[dice.below(PHASES.len() as u64) as usize];
+        let mut phase = PHASES[dice.below(PHASES.len() as u64) as usize];
         let mut node = dice.below(2) as usize;
         match phase {
             Phase::Load | Phase::Both => dice.wait(500).await,
             Phase::Transfer => {
                 let named = traffic.named.load(Ordering::SeqCst);
-                within(5, || traffic.named.load(Ordering::SeqCst) > named).await;
-                dice.wait(40).await;
+                if within(5, || traffic.named.load(Ordering::SeqCst) > named).await {
+                    dice.wait(40).await;
+                } else {
+                    phase = Phase::Load;
+                }
             }
             Phase::Upload => {
                 node = 0;
-                within(5, || traffic.uploading.load(Ordering::SeqCst) > 0).await;
-                dice.wait(15).await;
+                if within(5, || traffic.uploading.load(Ordering::SeqCst) > 0).await {
+                    dice.wait(15).await;
+                } else {
+                    phase = Phase::Load;
+                }
             }
             Phase::Rebuild => {
                 let city = city(&mut rig, node);
@@ -239,9 +245,10 @@ async fn drain(
     let mut faults = Vec::new();
     for sent in &files {
         eventually("a file to arrive", async || approval.has(&sent.digest).await).await;
-        let here = approval.read(&sent.digest, 0).await;
-        if here.is_ok_and(|here| here != file(sent.seed, sent.length)) {
-            faults.push(format!("the file {} arrived as another", sent.digest));
+        match approval.read(&sent.digest, 0).await {
+            Ok(here) if here == file(sent.seed, sent.length) => {}
+            Ok(_) => faults.push(format!("the file {} arrived as another", sent.digest)),
+            Err(error) => faults.push(format!("the file {} cannot be read: {error}", sent.digest)),
         }
         eventually("the receipt for a file", async || window.has_file_receipts(YUEYANG, &sent.digest).await)
             .await;
@@ -339,12 +346,13 @@ fn replace(file: &Path, text: &str) {
     std::fs::rename(&new, file).expect("it takes the old one's place");
 }
 
-/// Waits for a condition, and not for ever: where it does not come, the kill comes without it.
-async fn within(seconds: u64, holds: impl Fn() -> bool) {
+/// Waits for a condition, and not for ever: where it does not come, the kill comes without it and counts as load.
+async fn within(seconds: u64, holds: impl Fn() -> bool) -> bool {
     let deadline = Instant::now() + Duration::from_secs(seconds);
     while !holds() && Instant::now() < deadline {
         tokio::time::sleep(LOOK / 10).await;
     }
+    holds()
 }
 
 /// SplitMix64.

@@ -2,7 +2,7 @@
 //! signs for each; both read their inboxes. Everybody writes down what the node told him, and only that.
 
 use crate::city::City;
-use crate::documents::{case, forward, sign_for};
+use crate::documents::{forwarding, sign_for};
 use crate::files::{file, named};
 use crate::{LOOK, XIANNING, YUEYANG};
 use node::client::Clients;
@@ -232,14 +232,7 @@ async fn window(shared: Shared, mut socket: Socket, seed: u64, hand: u32) {
             return;
         }
         let serial = turn * WINDOWS + hand;
-        let mut request = pb::SubmitRequest {
-            to: XIANNING.into(),
-            idempotency_key: format!("window/{serial}"),
-            kind: "case.forward".into(),
-            case_id: case(serial),
-            payload: forward().encode_to_vec().into(),
-            ..Default::default()
-        };
+        let mut request = forwarding(serial);
         let mut sent = None;
         // One window scans; the others only write.
         if hand == 0 && turn % 4 == 0 {

@@ -80,6 +80,12 @@ pub const ALL: &[Target] = &[
     Target { name: "crl", reach: Reach::Operator, limit: "CRL_BYTES_MAX", check: trust::crl },
     Target { name: "pem", reach: Reach::Operator, limit: "CHAIN_FILE_BYTES_MAX", check: trust::pem },
     Target { name: "trust", reach: Reach::Operator, limit: "TRUST_FILE_BYTES_MAX", check: trust::trust_toml },
+    Target {
+        name: "administration",
+        reach: Reach::Operator,
+        limit: "ADMINISTRATION_LOG_BYTES_MAX",
+        check: trust::administration,
+    },
     Target { name: "config", reach: Reach::Operator, limit: "1 MiB", check: people::config },
     Target { name: "case", reach: Reach::Operator, limit: "INPUT_BYTES_MAX", check: people::case_file },
     Target { name: "codes", reach: Reach::Operator, limit: "one CSV row at a time", check: people::codes },

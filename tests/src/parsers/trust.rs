@@ -1,5 +1,6 @@
 //! Certificates, revocation lists, PEM files and trust folders.
 
+use certs::administration::Log;
 use certs::{Crl, Purpose, Revocation, TrustDomain, TrustStore};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -150,4 +151,15 @@ pub(super) fn trust_toml(bytes: &[u8]) {
     }
     assert!(store.domains().iter().all(|domain| !domain.anchors().is_empty()));
     assert!(store.files().iter().all(|file| file.starts_with(&folder)), "nothing outside matters");
+}
+
+/// The administration log: whatever is believed, administrators signed, from the first record on.
+pub(super) fn administration(bytes: &[u8]) {
+    static GENUINE: LazyLock<Vec<Vec<u8>>> =
+        LazyLock::new(|| super::seeds("administration").into_iter().map(|(_, bytes)| bytes).collect());
+    let Ok(log) = Log::parse(bytes) else { return };
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    assert!(GENUINE.iter().any(|log| log.starts_with(&bytes[..whole])), "a record that nobody signed counts");
+    assert_eq!(log.torn(), whole < bytes.len());
+    assert_eq!(log.continues(&log.head()), Ok(()));
 }

@@ -1,8 +1,8 @@
-//! SM2 with OpenSSL 3, both ways: what it signs we verify, what we sign it verifies; signatures and
-//! certificates. Without an `openssl` 3 that knows SM2 the tests say so and end.
+//! OpenSSL 3 and we, both ways: what it signs we verify, what we sign it verifies; SM2 signatures, and certificates
+//! of SM2 and P-256. Without an `openssl` 3 that knows SM2 the tests say so and end.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use certs::sm2::{SPKI_PREFIX, SigningKey, VerifyingKey};
+use certs::sm2::{SigningKey, VerifyingKey};
 use certs::{Anchor, AnchorState, Crl, KeyAlgorithm, Purpose, Revocation, TrustDomain, TrustStore, pem};
 use devpki::{KeyKind, Province};
 use std::path::PathBuf;
@@ -123,29 +123,58 @@ fn openssl_verifies_our_certificates_and_revocation_lists() {
     assert!(!openssl.try_run(&line).status.success());
 }
 
-#[test]
-fn certificates_and_lists_that_openssl_issues_are_judged_like_ours() {
-    let Some(openssl) = OpenSsl::find() else { return };
-    let now_ms = now_ms(&openssl);
+/// How OpenSSL makes keys and signatures of one kind.
+struct Kind {
+    key: &'static str,
+    /// Signs requests and certificates.
+    sign: &'static str,
+    /// Verifies a request.
+    verify: &'static str,
+    /// Signs lists.
+    lists: &'static str,
+    algorithm: KeyAlgorithm,
+    /// Code for an authority whose keyUsage does not allow lists.
+    no_lists: &'static str,
+}
+
+const SM2: Kind = Kind {
+    key: "-algorithm SM2",
+    sign: "-sm3 -sigopt distid:1234567812345678",
+    verify: " -vfyopt distid:1234567812345678",
+    lists: "-md sm3 -sigopt distid:1234567812345678",
+    algorithm: KeyAlgorithm::Sm2,
+    no_lists: "trust.path_invalid",
+};
+
+const P256: Kind = Kind {
+    key: "-algorithm EC -pkeyopt ec_paramgen_curve:P-256",
+    sign: "-sha256",
+    verify: "",
+    lists: "-md sha256",
+    algorithm: KeyAlgorithm::P256,
+    no_lists: "trust.crl_invalid",
+};
+
+/// A hierarchy of OpenSSL's is judged as ours are; its files stay in the folder.
+fn hierarchy_is_judged(openssl: &OpenSsl, kind: &Kind) {
+    let now_ms = now_ms(openssl);
+    let Kind { key, sign, verify, lists, .. } = kind;
     for name in ["root", "issuing", "leaf"] {
-        openssl.run(&format!("genpkey -algorithm SM2 -out {name}.key"));
+        openssl.run(&format!("genpkey {key} -out {name}.key"));
     }
     openssl.write("ca.cnf", CONFIGURATION);
     openssl.write("index.txt", "");
     openssl.write("number", "01\n");
-    let sign = format!("-sm3 -sigopt {ID}");
-    let request = |name: &str| {
-        openssl
-            .run(&format!("req -new -key {name}.key -subj /CN={name} -config ca.cnf {sign} -out {name}.csr"));
-    };
     openssl.run(&format!(
         "req -x509 -new -key root.key -subj /CN=root -config ca.cnf -extensions authority -days 30 {sign} -out root.pem"
     ));
-    request("issuing");
-    request("leaf");
+    for name in ["issuing", "leaf"] {
+        openssl
+            .run(&format!("req -new -key {name}.key -subj /CN={name} -config ca.cnf {sign} -out {name}.csr"));
+    }
     let issue = |name: &str, by: &str, extensions: &str| {
         openssl.run(&format!(
-            "x509 -req -in {name}.csr -CA {by}.pem -CAkey {by}.key -CAcreateserial -days 20 {sign} -vfyopt {ID} \
+            "x509 -req -in {name}.csr -CA {by}.pem -CAkey {by}.key -CAcreateserial -days 20 {sign}{verify} \
              -extfile ca.cnf -extensions {extensions} -out {name}.pem"
         ));
     };
@@ -153,38 +182,53 @@ fn certificates_and_lists_that_openssl_issues_are_judged_like_ours() {
     issue("leaf", "issuing", "node");
     for authority in ["root", "issuing"] {
         openssl.run(&format!(
-            "ca -gencrl -config ca.cnf -keyfile {authority}.key -cert {authority}.pem -md sm3 -sigopt {ID} \
-             -crldays 10 -out {authority}.crl"
+            "ca -gencrl -config ca.cnf -keyfile {authority}.key -cert {authority}.pem {lists} -crldays 10 \
+             -out {authority}.crl"
         ));
     }
-    let store = |lists: &[&str]| {
-        let anchor = Anchor::from_der(&openssl.read_pem("root.pem"), AnchorState::Active).unwrap();
-        let lists = lists.iter().map(|list| Crl::from_der(&openssl.read_pem(list)).unwrap()).collect();
-        let revocation = Revocation::Crl { lists, grace_hours: 0 };
-        let prefixes = vec!["43".parse().unwrap()];
-        let domain =
-            TrustDomain::new("hunan.tongban".parse().unwrap(), prefixes, vec![anchor], revocation).unwrap();
-        TrustStore::new(vec![domain]).unwrap()
-    };
     let chain = [openssl.read_pem("leaf.pem"), openssl.read_pem("issuing.pem")];
     let chain = [&chain[0][..], &chain[1][..]];
-    let verified = store(&["root.crl", "issuing.crl"]).verify(Purpose::Signing, &chain, now_ms).unwrap();
-    assert_eq!(verified.algorithm, KeyAlgorithm::Sm2);
-    assert!(verified.spki_der.starts_with(&SPKI_PREFIX));
-    let refused = store(&["root.crl"]).verify(Purpose::Signing, &chain, now_ms).unwrap_err();
+    let verified =
+        store(openssl, &["root.crl", "issuing.crl"]).verify(Purpose::Signing, &chain, now_ms).unwrap();
+    assert_eq!(verified.algorithm, kind.algorithm);
+    let refused = store(openssl, &["root.crl"]).verify(Purpose::Signing, &chain, now_ms).unwrap_err();
     assert_eq!(refused.code(), "trust.crl_missing");
     // The key file of OpenSSL is read as ours are.
     let key = openssl.read_pem("leaf.key");
     assert_eq!(pem::public_key(&key.into()).unwrap(), verified.spki_der);
 
     // One fact changed each: an authority that is none, or that no list may be asked of.
-    for (extensions, code) in [("node", "trust.not_an_authority"), ("no_lists", "trust.path_invalid")] {
+    for (extensions, code) in [("node", "trust.not_an_authority"), ("no_lists", kind.no_lists)] {
         issue("issuing", "root", extensions);
         let chain = [openssl.read_pem("leaf.pem"), openssl.read_pem("issuing.pem")];
         let chain = [&chain[0][..], &chain[1][..]];
-        let refused = store(&["root.crl", "issuing.crl"]).verify(Purpose::Signing, &chain, now_ms);
+        let refused = store(openssl, &["root.crl", "issuing.crl"]).verify(Purpose::Signing, &chain, now_ms);
         assert_eq!(refused.unwrap_err().code(), code, "{extensions}");
     }
+}
+
+/// The root of the folder with some lists.
+fn store(openssl: &OpenSsl, lists: &[&str]) -> TrustStore {
+    let anchor = Anchor::from_der(&openssl.read_pem("root.pem"), AnchorState::Active).unwrap();
+    let lists = lists.iter().map(|list| Crl::from_der(&openssl.read_pem(list)).unwrap()).collect();
+    let revocation = Revocation::Crl { lists, grace_hours: 0 };
+    let prefixes = vec!["43".parse().unwrap()];
+    let domain =
+        TrustDomain::new("hunan.tongban".parse().unwrap(), prefixes, vec![anchor], revocation).unwrap();
+    TrustStore::new(vec![domain]).unwrap()
+}
+
+#[test]
+fn p256_certificates_and_lists_that_openssl_issues_are_judged_like_ours() {
+    let Some(openssl) = OpenSsl::find() else { return };
+    hierarchy_is_judged(&openssl, &P256);
+}
+
+#[test]
+fn certificates_and_lists_that_openssl_issues_are_judged_like_ours() {
+    let Some(openssl) = OpenSsl::find() else { return };
+    hierarchy_is_judged(&openssl, &SM2);
+    let now_ms = now_ms(&openssl);
 
     // A P-256 authority under the same name issues no SM2 certificate.
     openssl.run("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out mixed.key");
@@ -194,7 +238,8 @@ fn certificates_and_lists_that_openssl_issues_are_judged_like_ours() {
          -vfyopt distid:1234567812345678 -extfile ca.cnf -extensions node -out leaf.pem",
     );
     let leaf = openssl.read_pem("leaf.pem");
-    let refused = store(&["root.crl", "issuing.crl"]).verify(Purpose::Signing, &[&leaf], now_ms).unwrap_err();
+    let refused =
+        store(&openssl, &["root.crl", "issuing.crl"]).verify(Purpose::Signing, &[&leaf], now_ms).unwrap_err();
     assert_eq!(refused.code(), "trust.weak_algorithm");
 }
 
