@@ -41,7 +41,7 @@ impl KeyKind {
             Self::P256 => generate(&rcgen::PKCS_ECDSA_P256_SHA256),
             Self::Ed25519 => generate(&rcgen::PKCS_ED25519),
             Self::P384 => generate(&rcgen::PKCS_ECDSA_P384_SHA384),
-            Self::Sm2 => Ok(AnyKey::Sm2(Sm2Key::generate()?)),
+            Self::Sm2 => Ok(AnyKey::Sm2(Box::new(Sm2Key::generate()?))),
         }
     }
 }

@@ -95,14 +95,14 @@ pub(crate) enum AnyKey {
     /// One that rcgen knows.
     Ring(Box<KeyPair>),
     /// One that it does not.
-    Sm2(Sm2Key),
+    Sm2(Box<Sm2Key>),
 }
 
 impl AnyKey {
     /// Reads one PEM block of PKCS#8.
     pub(crate) fn from_pem(text: &str) -> Result<Self, rcgen::Error> {
         match Sm2Key::from_pem(text) {
-            Some(key) => Ok(Self::Sm2(key)),
+            Some(key) => Ok(Self::Sm2(Box::new(key))),
             None => Ok(Self::Ring(Box::new(KeyPair::from_pem(text)?))),
         }
     }
