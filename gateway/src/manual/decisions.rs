@@ -252,7 +252,7 @@
 //! the line, an approved front proxy terminates it before the node. No product certification is claimed.
 //! *Measured.* Two nodes on two cores, 2 KiB, 256 outstanding, the suites in turn within one run: 11,045,
 //! 10,474 and 11,816 messages a second on SM2 against 13,744, 14,609 and 16,407 on P-256: 0.72 to 0.80 of
-//! it. What SM2 costs more is SM3 (13 % of all samples) and the curve's field arithmetic (about as much),
+//! it. What SM2 costs more is SM3 (12 % of all samples) and the curve's field arithmetic (about as much),
 //! of which verification is the larger part: 463 µs against 86, on that machine. Neither has a table of
 //! its own yet; a fixed-base table would go into `certs::sm2`.
 //! *What would change our mind.* rustls with SM2 by an audited provider.
