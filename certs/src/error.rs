@@ -349,8 +349,8 @@ impl TrustError {
                 "An authority's certificate was presented; use the one that was issued to the node.".into(),
             ),
             Self::WeakAlgorithm(reason) => (
-                format!("证书使用了不允许的算法（{reason}）。请改用 P-256 或 Ed25519 密钥重新签发。"),
-                format!("The certificate uses an algorithm that is not allowed ({reason}); issue it again with a P-256 or Ed25519 key."),
+                format!("证书使用了不允许的算法（{reason}）。请改用 P-256 或 Ed25519 密钥（签名证书也可用 SM2）重新签发。"),
+                format!("The certificate uses an algorithm that is not allowed ({reason}); issue it again with a P-256 or Ed25519 key, a signing certificate also with SM2."),
             ),
             Self::SignatureSha1(reason) => (
                 format!("证书用 SHA-1 签名（{reason}），可被伪造。请证书机构改用 SHA-256 重新签发。"),
@@ -463,8 +463,8 @@ impl TrustError {
                 format!("Others can read the private key; run chmod 600 {0}, and replace the key if it was read.", path.display()),
             ),
             Self::KeyUnsupported(reason) => (
-                format!("不支持该私钥（{reason}）。请使用未加密的 PKCS#8 格式 P-256 或 Ed25519 私钥，可用 openssl pkcs8 -topk8 -nocrypt 转换。"),
-                format!("The private key is not supported ({reason}); use P-256 or Ed25519 in plain PKCS#8, as openssl pkcs8 -topk8 -nocrypt makes."),
+                format!("不支持该私钥（{reason}）。请使用未加密的 PKCS#8 格式 P-256、Ed25519 或 SM2 私钥，可用 openssl pkcs8 -topk8 -nocrypt 转换。"),
+                format!("The private key is not supported ({reason}); use P-256, Ed25519 or SM2 in plain PKCS#8, as openssl pkcs8 -topk8 -nocrypt makes."),
             ),
             Self::KeyMismatch => (
                 "私钥与证书不匹配。请核对两个文件是否成对。".into(),

@@ -141,9 +141,15 @@ fn tree(c: &mut Criterion) {
 }
 
 fn key(kind: devpki::KeyKind) -> FileSigner {
-    let province = devpki::Province::new("hubei.tongban", &["42"], 1_795_000_000_000).expect("a province");
+    let province = devpki::Province::new("hubei.tongban", &["42"], 1_795_000_000_000)
+        .and_then(devpki::Province::with_sm2)
+        .expect("a province");
     let issued = province.signing("421200", kind).expect("a certificate");
-    let anchor = certs::Anchor::from_der(province.root_der(), certs::AnchorState::Active).expect("an anchor");
+    let root = match kind {
+        devpki::KeyKind::Sm2 => province.sm2_root_der().expect("made with SM2"),
+        _ => province.root_der(),
+    };
+    let anchor = certs::Anchor::from_der(root, certs::AnchorState::Active).expect("an anchor");
     let prefixes = vec!["42".parse().expect("a prefix")];
     let name = "hubei.tongban".parse().expect("a domain");
     let domain = certs::TrustDomain::new(name, prefixes, vec![anchor], certs::Revocation::None);
@@ -157,7 +163,12 @@ fn key(kind: devpki::KeyKind) -> FileSigner {
 
 fn checkpoints(c: &mut Criterion) {
     let mut group = c.benchmark_group("checkpoint");
-    for (suite, kind) in [("p256", devpki::KeyKind::P256), ("ed25519", devpki::KeyKind::Ed25519)] {
+    let kinds = [
+        ("p256", devpki::KeyKind::P256),
+        ("ed25519", devpki::KeyKind::Ed25519),
+        ("sm2", devpki::KeyKind::Sm2),
+    ];
+    for (suite, kind) in kinds {
         let signer = key(kind);
         let checkpoint = Checkpoint {
             log: LogId { channel: channel(), epoch: 0 },

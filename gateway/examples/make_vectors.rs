@@ -14,6 +14,7 @@ use gateway::log::leaf::leaf_hash;
 use gateway::log::proof::{consistency, inclusion};
 use gateway::log::tree::Frontier;
 use gateway::service::blob::commitment;
+use gateway::signer::{FileSigner, Signer};
 use gateway::suite::{Hash, PublicKey, Suite};
 use gateway::time::UnixMillis;
 use gateway::wire::envelope::Envelope;
@@ -42,6 +43,9 @@ fn main() {
     write(folder, "note_ed25519.json", &note_ed25519());
     write(folder, "note_p256.json", &note_p256());
     write(folder, "dsse.json", &dsse());
+    let keys = [sm2("hunan.tongban", "43", "430600"), sm2("hubei.tongban", "42", "421200")];
+    write(folder, "note_sm2.json", &note_sm2(&keys));
+    write(folder, "sm2.json", &sm2_hashes_and_document(&keys[0]));
 }
 
 fn write(folder: &Path, name: &str, content: &Value) {
@@ -387,10 +391,10 @@ fn tree() -> Value {
 
 // ---- notes
 
-fn checkpoint() -> Checkpoint {
-    let mut frontier = Frontier::new(SUITE);
+fn checkpoint(suite: Suite) -> Checkpoint {
+    let mut frontier = Frontier::new(suite);
     for header in [minimal().encode(), full().encode()] {
-        frontier.append(leaf_hash(SUITE, &header).expect("a header is a leaf"), |_, _, _| {});
+        frontier.append(leaf_hash(suite, &header).expect("a header is a leaf"), |_, _, _| {});
     }
     Checkpoint { log: LogId { channel: channel(), epoch: 0 }, size: 2, root: frontier.root(), time: TIME }
 }
@@ -403,7 +407,7 @@ fn ed25519(seed: &[u8; 32]) -> (Ed25519KeyPair, PublicKey) {
 }
 
 fn note_json(about: &str, keys: [(&PublicKey, Value); 2], signed: &Note, cosigned: &Note) -> Value {
-    let body = checkpoint().body();
+    let body = signed.checkpoint().body();
     let [(sender, sender_secret), (receiver, receiver_secret)] = keys;
     let key = |name: &str, key: &PublicKey, purpose, secret: Value| json!({ "name": name, "spki": hex(key.spki()), "key_hash": hex(key_hash(name, key, purpose)), "seed": secret });
     let swap = |from: &str, to: &str| cosigned.text().replacen(from, to, 1);
@@ -447,7 +451,7 @@ fn note_json(about: &str, keys: [(&PublicKey, Value); 2], signed: &Note, cosigne
         "receiver": key(RECEIVER, receiver, LinePurpose::Cosignature, receiver_secret),
         "checkpoint": {
             "from": "430600", "to": "421200", "epoch": 0, "size": 2,
-            "root": hex(checkpoint().root), "time_ms": TIME.0,
+            "root": hex(signed.checkpoint().root), "time_ms": TIME.0,
         },
         "body": body,
         "signed": signed.text(),
@@ -462,8 +466,8 @@ fn note_json(about: &str, keys: [(&PublicKey, Value); 2], signed: &Note, cosigne
 fn note_ed25519() -> Value {
     let (sender_pair, sender) = ed25519(&SENDER_SEED);
     let (receiver_pair, receiver) = ed25519(&RECEIVER_SEED);
-    let body = checkpoint().body();
-    let signed = Note::signed(checkpoint(), SENDER, &sender, sender_pair.sign(body.as_bytes()).as_ref());
+    let body = checkpoint(SUITE).body();
+    let signed = Note::signed(checkpoint(SUITE), SENDER, &sender, sender_pair.sign(body.as_bytes()).as_ref());
     let cosignature = receiver_pair.sign(&cosigned_message(COSIGNED_SECONDS, &body));
     let cosigned = signed.with_cosignature(RECEIVER, &receiver, COSIGNED_SECONDS, cosignature.as_ref());
     note_json(
@@ -490,9 +494,9 @@ fn p256() -> (EcdsaKeyPair, PublicKey) {
 fn note_p256() -> Value {
     let random = SystemRandom::new();
     let ((sender_pair, sender), (receiver_pair, receiver)) = (p256(), p256());
-    let body = checkpoint().body();
+    let body = checkpoint(SUITE).body();
     let signature = sender_pair.sign(&random, body.as_bytes()).expect("chance");
-    let signed = Note::signed(checkpoint(), SENDER, &sender, signature.as_ref());
+    let signed = Note::signed(checkpoint(SUITE), SENDER, &sender, signature.as_ref());
     let cosignature =
         receiver_pair.sign(&random, &cosigned_message(COSIGNED_SECONDS, &body)).expect("chance");
     let cosigned = signed.with_cosignature(RECEIVER, &receiver, COSIGNED_SECONDS, cosignature.as_ref());
@@ -541,5 +545,71 @@ fn dsse() -> Value {
         "forged_signature": hex(flipped),
         "forged_payload": payload.replace("refused", "Refused"),
         "forged_payload_type": "application/vnd.tongban.agreement.v1+json",
+    })
+}
+
+// ---- SM2 and SM3
+
+/// A new SM2 signing key of a node.
+fn sm2(domain: &str, prefix: &str, node: &str) -> FileSigner {
+    let province =
+        devpki::Province::new(domain, &[prefix], TIME.0 as i64).and_then(devpki::Province::with_sm2);
+    let issued = province.and_then(|province| province.signing(node, devpki::KeyKind::Sm2)).expect("chance");
+    let identity = certs::Identity::new(issued.chain_der.clone(), issued.key_der.clone().into());
+    let spki = identity.expect("a pair that was just made").spki_der().to_vec();
+    let name = format!("spiffe://{domain}/node/{node}");
+    let key = PublicKey::from_spki(&spki).expect("a key that was just made");
+    FileSigner::new(name, key, issued.chain_der, &issued.key_der).expect("a pair that was just made")
+}
+
+fn note_sm2([sender, receiver]: &[FileSigner; 2]) -> Value {
+    let checkpoint = checkpoint(Suite::Sm2Sm3);
+    let body = checkpoint.body();
+    let signature = sender.sign(body.as_bytes()).expect("a key that signs");
+    let signed = Note::signed(checkpoint, SENDER, sender.public_key(), &signature);
+    let cosignature = receiver.sign(&cosigned_message(COSIGNED_SECONDS, &body)).expect("a key that signs");
+    let cosigned = signed.with_cosignature(RECEIVER, receiver.public_key(), COSIGNED_SECONDS, &cosignature);
+    note_json(
+        "A note of suite sm2-sm3 (WIRE.md §6), over the tree of the first two headers of header.json hashed by SM3. To be verified only: SM2 signatures need not repeat, and the private keys were thrown away.",
+        [(sender.public_key(), Value::Null), (receiver.public_key(), Value::Null)],
+        &signed,
+        &cosigned,
+    )
+}
+
+fn sm2_hashes_and_document(signer: &FileSigner) -> Value {
+    let suite = Suite::Sm2Sm3;
+    let header = |number: u64| number.to_be_bytes();
+    let mut frontier = Frontier::new(suite);
+    let mut roots = vec![json!({ "size": 0, "root": hex(frontier.root()) })];
+    for number in 0..7 {
+        frontier.append(leaf_hash(suite, &header(number)).expect("a leaf"), |_, _, _| {});
+        roots.push(json!({ "size": number + 1, "root": hex(frontier.root()) }));
+    }
+    let (salt, payload) = ([0xa5; 16], b"payload".as_slice());
+    let whole = body(salt, payload);
+    let blob = digest(0xb1);
+    let payload_type = "application/vnd.tongban.agreement.v1+json";
+    let document = r#"{"id":"商密协议","suite":"sm2-sm3"}"#;
+    let encoding = pre_authentication_encoding(payload_type, document.as_bytes());
+    let signature = signer.sign(&encoding).expect("a key that signs");
+    let mut flipped = signature.clone();
+    flipped[0] ^= 1;
+    json!({
+        "about": "Suite sm2-sm3 (WIRE.md §2.3): trees over headers as in tree.json, a body, a commitment, and a document's signature, to be verified only. A document's digest stays SHA-256's. The payload is no agreement; signing does not care.",
+        "leaf_hashes": (0..7).map(|number| hex(leaf_hash(suite, &header(number)).expect("a leaf"))).collect::<Vec<_>>(),
+        "roots": roots,
+        "body": hex(&whole),
+        "body_digest": hex(body_digest(suite, &whole).to_wire()),
+        "salt": hex(salt),
+        "blob_digest": hex(blob.to_wire()),
+        "commitment": hex(commitment(suite, &salt, &blob).to_wire()),
+        "payload_type": payload_type,
+        "payload": document,
+        "document_digest": document_digest(document.as_bytes()).to_text(),
+        "encoding": hex(&encoding),
+        "spki": hex(signer.public_key().spki()),
+        "signature": hex(&signature),
+        "forged_signature": hex(flipped),
     })
 }

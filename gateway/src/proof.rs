@@ -236,6 +236,9 @@ pub fn verify(bundle: &[u8], trust: &TrustStore) -> Result<Findings, Refusal> {
     note.verify_cosignature(&cosigner, &cosigner_key).map_err(signature)?;
 
     let suite = origin_key.suite;
+    if cosigner_key.suite != suite {
+        return Err(Refusal::new(RefusalCode::ProofSignature, "the two signatures are of two suites"));
+    }
     let header_bytes = decode(&bundle.header)?;
     if header_bytes.len() > HEADER_BYTES_MAX {
         return Err(malformed("the header is too long"));

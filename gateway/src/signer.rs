@@ -2,6 +2,7 @@
 //! never read through this port; a PKCS#11 provider fits behind it.
 
 use crate::suite::{PublicKey, Suite};
+use certs::sm2::SigningKey;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
 use std::fmt;
@@ -35,6 +36,7 @@ pub enum SignerError {
 enum Pair {
     P256(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
+    Sm2(SigningKey),
 }
 
 /// A key from a PKCS#8 file.
@@ -65,12 +67,13 @@ impl FileSigner {
     ) -> Result<Self, SignerError> {
         let random = SystemRandom::new();
         let pair = match public_key.suite {
-            Suite::P256Sha256 => {
-                EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &random).map(Pair::P256)
-            }
-            Suite::Ed25519Sha256 => Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8).map(Pair::Ed25519),
+            Suite::P256Sha256 => EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &random)
+                .ok()
+                .map(Pair::P256),
+            Suite::Ed25519Sha256 => Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8).ok().map(Pair::Ed25519),
+            Suite::Sm2Sm3 => SigningKey::from_pkcs8(pkcs8).map(Pair::Sm2),
         }
-        .map_err(|_| SignerError::Mismatch)?;
+        .ok_or(SignerError::Mismatch)?;
         let signer = Self { name, public_key, chain, pair, random };
         // ring checks that the two halves of the file fit; the certificate's half is checked here.
         let probe = signer.sign(b"tongban signing key check")?;
@@ -101,6 +104,10 @@ impl Signer for FileSigner {
                 .map(|signature| signature.as_ref().to_vec())
                 .map_err(|_| SignerError::Unavailable("ring refused to sign".into())),
             Pair::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
+            Pair::Sm2(key) => key
+                .sign(message)
+                .map(|signature| signature.to_vec())
+                .ok_or_else(|| SignerError::Unavailable("this message has no SM2 signature".into())),
         }
     }
 }

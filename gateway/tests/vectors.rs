@@ -346,6 +346,45 @@ fn the_p256_note_verifies_as_frozen() {
 }
 
 #[test]
+fn the_sm2_note_verifies_as_frozen_over_the_same_headers_hashed_by_sm3() {
+    let file = vectors("note_sm2.json");
+    check_note(&file);
+    let headers = vectors("header.json");
+    let mut frontier = Frontier::new(Suite::Sm2Sm3);
+    for case in &list(&headers, "read")[..2] {
+        frontier.append(leaf_hash(Suite::Sm2Sm3, &bytes(case, "header")).unwrap(), |_, _, _| {});
+    }
+    assert_eq!(hash(text(&file["checkpoint"], "root")), frontier.root());
+}
+
+#[test]
+fn hashes_and_a_document_of_sm2_are_the_frozen_ones() {
+    let file = vectors("sm2.json");
+    let suite = Suite::Sm2Sm3;
+    let mut frontier = Frontier::new(suite);
+    for (number, root) in list(&file, "roots").iter().enumerate() {
+        assert_eq!(frontier.root(), hash(text(root, "root")), "{number} leaves");
+        if let Some(frozen) = list(&file, "leaf_hashes").get(number) {
+            let leaf = leaf_hash(suite, &(number as u64).to_be_bytes()).unwrap();
+            assert_eq!(leaf, hash(frozen.as_str().unwrap()));
+            frontier.append(leaf, |_, _, _| {});
+        }
+    }
+    assert_eq!(body_digest(suite, &bytes(&file, "body")).to_wire()[..], bytes(&file, "body_digest"));
+    let blob = Digest::from_wire(&bytes(&file, "blob_digest")).unwrap();
+    assert_eq!(commitment(suite, &bytes(&file, "salt"), &blob).to_wire()[..], bytes(&file, "commitment"));
+
+    let (payload_type, payload) = (text(&file, "payload_type"), text(&file, "payload").as_bytes());
+    assert_eq!(pre_authentication_encoding(payload_type, payload), bytes(&file, "encoding"));
+    assert_eq!(document_digest(payload).to_text(), text(&file, "document_digest"));
+    let key = PublicKey::from_spki(&bytes(&file, "spki")).unwrap();
+    let signature = bytes(&file, "signature");
+    assert!(signature_holds(&key, payload_type, payload, &signature));
+    assert!(!signature_holds(&key, payload_type, b"{}", &signature));
+    assert!(!signature_holds(&key, payload_type, payload, &bytes(&file, "forged_signature")));
+}
+
+#[test]
 fn both_notes_are_over_the_first_two_headers() {
     let headers = vectors("header.json");
     let mut frontier = Frontier::new(SUITE);

@@ -11,4 +11,5 @@ pub mod demo;
 pub mod observe;
 pub mod refused;
 pub mod serve;
+pub mod suite;
 pub mod text;

@@ -4,7 +4,7 @@
     python3 proto/vectors/check.py
 
 Needs Python 3.9. Signatures are verified when the `cryptography` package is installed, and skipped
-with a notice when it is not; everything else uses the standard library alone. Shares no code with
+with a notice when it is not, except SM2's, which are verified here; everything else uses the standard library alone. Shares no code with
 the Rust library on purpose. Exit status 0: all agrees.
 """
 
@@ -40,6 +40,106 @@ def expect(condition, what):
 
 def sha256(data):
     return hashlib.sha256(data).digest()
+
+
+# ---- SM3 (GB/T 32905) and SM2 verification (GB/T 32918.2), written from the standards
+
+
+def sm3(data):
+    word = 0xFFFFFFFF
+
+    def turn(value, places):
+        places %= 32
+        return (value << places | value >> 32 - places) & word if places else value
+
+    state = [
+        0x7380166F, 0x4914B2B9, 0x172442D7, 0xDA8A0600, 0xA96F30BC, 0x163138AA, 0xE38DEE4D, 0xB0FB0E4E,
+    ]  # fmt: skip
+    padded = data + b"\x80" + bytes(-(len(data) + 9) % 64) + struct.pack(">Q", 8 * len(data))
+    for block in range(0, len(padded), 64):
+        w = list(struct.unpack(">16I", padded[block : block + 64]))
+        for j in range(16, 68):
+            x = w[j - 16] ^ w[j - 9] ^ turn(w[j - 3], 15)
+            w.append(x ^ turn(x, 15) ^ turn(x, 23) ^ turn(w[j - 13], 7) ^ w[j - 6])
+        a, b, c, d, e, f, g, h = state
+        for j in range(64):
+            ss1 = turn(turn(a, 12) + e + turn(0x79CC4519 if j < 16 else 0x7A879D8A, j) & word, 7)
+            ff = a ^ b ^ c if j < 16 else a & b | a & c | b & c
+            gg = e ^ f ^ g if j < 16 else e & f | ~e & word & g
+            tt1 = ff + d + (ss1 ^ turn(a, 12)) + (w[j] ^ w[j + 4]) & word
+            tt2 = gg + h + ss1 + w[j] & word
+            a, b, c, d = tt1, a, turn(b, 9), c
+            e, f, g, h = tt2 ^ turn(tt2, 9) ^ turn(tt2, 17), e, turn(f, 19), g
+        state = [old ^ new for old, new in zip(state, (a, b, c, d, e, f, g, h))]
+    return struct.pack(">8I", *state)
+
+
+SM2_P = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF00000000FFFFFFFFFFFFFFFF
+SM2_A = SM2_P - 3
+SM2_B = 0x28E9FA9E9D9F5E344D5A9E4BCF6509A7F39789F515AB8F92DDBCBD414D940E93
+SM2_N = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFF7203DF6B21C6052B53BBF40939D54123
+SM2_G = (
+    0x32C4AE2C1F1981195F9904466A39C9948FE30BBFF2660BE1715A4589334C74C7,
+    0xBC3736A2F4F6779C59BDCEE36B692153D0A9877CC62A474002DF32E52139F0A0,
+)
+SM2_SPKI = bytes.fromhex("3059301306072a8648ce3d020106082a811ccf5501822d03420004")
+
+
+def sm2_add(one, other):
+    if one is None or other is None:
+        return one or other
+    (x1, y1), (x2, y2) = one, other
+    if x1 == x2 and (y1 + y2) % SM2_P == 0:
+        return None
+    slope = (3 * x1 * x1 + SM2_A) * pow(2 * y1, -1, SM2_P) if one == other else (y2 - y1) * pow(x2 - x1, -1, SM2_P)
+    x = (slope * slope - x1 - x2) % SM2_P
+    return x, (slope * (x1 - x) - y1) % SM2_P
+
+
+def sm2_times(scalar, point):
+    result = None
+    while scalar:
+        if scalar & 1:
+            result = sm2_add(result, point)
+        scalar, point = scalar >> 1, sm2_add(point, point)
+    return result
+
+
+def sm2_holds(spki, message, signature):
+    if not spki.startswith(SM2_SPKI) or len(spki) != len(SM2_SPKI) + 64 or len(signature) != 64:
+        return False
+    x, y = (int.from_bytes(half, "big") for half in (spki[-64:-32], spki[-32:]))
+    if (y * y - x * x * x - SM2_A * x - SM2_B) % SM2_P or max(x, y) >= SM2_P:
+        return False
+    signer = b"1234567812345678"
+    curve = b"".join(number.to_bytes(32, "big") for number in (SM2_A, SM2_B, *SM2_G, x, y))
+    z = sm3(struct.pack(">H", 8 * len(signer)) + signer + curve)
+    e = int.from_bytes(sm3(z + message), "big")
+    r, s = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))
+    t = (r + s) % SM2_N
+    if not (1 <= r < SM2_N and 1 <= s < SM2_N and t):
+        return False
+    point = sm2_add(sm2_times(s, SM2_G), sm2_times(t, (x, y)))
+    return point is not None and (e + point[0]) % SM2_N == r
+
+
+def check_sm():
+    expect(sm3(b"abc").hex() == "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0", "SM3 of abc")
+    file = load("sm2.json")
+    leaves = [leaf_hash(struct.pack(">Q", number), sm3) for number in range(7)]
+    expect([leaf.hex() for leaf in leaves] == file["leaf_hashes"], "SM3 leaf hashes")
+    for case in file["roots"]:
+        expect(root(leaves[: case["size"]], sm3).hex() == case["root"], f"SM3 root of {case['size']}")
+    expect((b"\x02" + sm3(bytes.fromhex(file["body"]))).hex() == file["body_digest"], "SM3 body digest")
+    commitment = b"\x02" + sm3(bytes.fromhex(file["salt"] + file["blob_digest"]))
+    expect(commitment.hex() == file["commitment"], "SM3 commitment")
+    payload = file["payload"].encode()
+    made = encoding(file["payload_type"], payload)
+    expect(made.hex() == file["encoding"], "the SM2 document's encoding")
+    expect("sha256:" + sha256(payload).hex() == file["document_digest"], "the SM2 document's digest")
+    spki = bytes.fromhex(file["spki"])
+    expect(sm2_holds(spki, made, bytes.fromhex(file["signature"])), "the SM2 document's signature")
+    expect(not sm2_holds(spki, made, bytes.fromhex(file["forged_signature"])), "a forged SM2 signature verifies")
 
 
 # ---- headers, WIRE.md section 3
@@ -152,8 +252,8 @@ def parse_header(data):
     }
 
 
-def leaf_hash(header):
-    return sha256(b"\x00" + header)
+def leaf_hash(header, hashed=sha256):
+    return hashed(b"\x00" + header)
 
 
 def check_headers():
@@ -197,13 +297,13 @@ def check_bodies():
 # ---- trees, section 5: the recursive definitions of RFC 6962, nothing clever
 
 
-def root(leaves):
+def root(leaves, hashed=sha256):
     if not leaves:
-        return sha256(b"")
+        return hashed(b"")
     if len(leaves) == 1:
         return leaves[0]
     left = split(len(leaves))
-    return sha256(b"\x01" + root(leaves[:left]) + root(leaves[left:]))
+    return hashed(b"\x01" + root(leaves[:left], hashed) + root(leaves[left:], hashed))
 
 
 def split(count):
@@ -253,13 +353,15 @@ def key_hash(name, suite, purpose, spki):
     if suite == "ed25519-sha256":
         kind, key = {"origin": b"\x01", "cosignature": b"\x04"}[purpose], spki[-32:]
     else:
-        kind = b"\xfftongban/p256-sha256" + {"origin": b"", "cosignature": b"/cosignature-v1"}[purpose]
+        kind = b"\xfftongban/" + suite.encode() + {"origin": b"", "cosignature": b"/cosignature-v1"}[purpose]
         key = spki
     return sha256(name.encode() + b"\n" + kind + key)[:4]
 
 
 def holds(spki, message, signature):
     """True or False; None when signatures cannot be verified here."""
+    if spki.startswith(SM2_SPKI):
+        return sm2_holds(spki, message, signature)
     if serialization is None:
         return None
     key = serialization.load_der_public_key(spki)
@@ -356,7 +458,9 @@ def check_notes(name):
         expect(not result[case["line"]], f"{name}: {case['name']} verifies")
 
     headers = [bytes.fromhex(case["header"]) for case in load("header.json")["read"][:2]]
-    expect(root([leaf_hash(header) for header in headers]).hex() == file["checkpoint"]["root"], name)
+    hashed = sm3 if suite == "sm2-sm3" else sha256
+    leaves = [leaf_hash(header, hashed) for header in headers]
+    expect(root(leaves, hashed).hex() == file["checkpoint"]["root"], name)
     if serialization is not None and sender["seed"] is not None:
         for who, message, signature in (
             (sender, file["body"].encode(), lines[0][2]),
@@ -407,7 +511,9 @@ if __name__ == "__main__":
     check_trees()
     check_notes("note_ed25519.json")
     check_notes("note_p256.json")
+    check_notes("note_sm2.json")
+    check_sm()
     check_documents()
     if serialization is None:
-        print("signatures were NOT verified: the Python package `cryptography` is not installed")
+        print("signatures other than SM2's were NOT verified: the Python package `cryptography` is not installed")
     print(f"all {checked} checks agree")

@@ -134,6 +134,18 @@ pub enum CommitError {
     /// The operator's: the signing key does not answer.
     #[error("the signing key does not answer: {0}")]
     Signer(#[from] SignerError),
+    /// The operator's: the store has logs of another suite than the signing key's, and an epoch's suite never changes.
+    #[error(
+        "the channels in this store are of suite {}, the signing key is of {}: install a key of that suite, \
+         or begin with an empty store",
+        stored.name(), key.name()
+    )]
+    Suite {
+        /// What the logs are hashed by and this node signed them with.
+        stored: Suite,
+        /// The signing key's.
+        key: Suite,
+    },
 }
 
 /// Adds commands that have arrived; told to wait, it does so for a command or for a landing.
@@ -256,7 +268,23 @@ impl Core {
         core.look_at_disk();
         core.ledger.landed();
         core.show();
+        core.refuse_another_suite()?;
         Ok((core, Replayed { frames }))
+    }
+
+    /// Own keys of the past tell what the logs here are hashed by. Going on with another hash would sign a tree that
+    /// no partner has.
+    fn refuse_another_suite(&self) -> Result<(), CommitError> {
+        let snapshot = self.landing.snapshot.read().expect("no holder of the snapshot panics");
+        let logs = || snapshot.out.values().chain(snapshot.inbound.values());
+        if logs().all(|log| log.size == 0 && log.staged == 0) {
+            return Ok(());
+        }
+        let own = self.keys.of(self.me).into_iter().map(|own| own.key.suite);
+        match own.into_iter().find(|stored| *stored != self.suite) {
+            Some(stored) => Err(CommitError::Suite { stored, key: self.suite }),
+            None => Ok(()),
+        }
     }
 
     /// Reads logs back.

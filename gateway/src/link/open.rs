@@ -161,6 +161,15 @@ async fn remember_keys(links: &Links, peer: NodeId, open: &wire::Open) -> Result
             Err(_) => continue,
         };
         let key = signing_key(peer, &verified, certificates)?;
+        if key.key.suite != links.suite {
+            if active {
+                let (theirs, ours) = (key.key.suite.name(), links.suite.name());
+                let detail = format!("the peer signs with {theirs}, the channel is of {ours}");
+                return Err(Refusal::new(RefusalCode::BadSignature, detail));
+            }
+            // It signs nothing in this channel.
+            continue;
+        }
         if links.keys.of(peer).iter().any(|known| known.chain == key.chain) {
             continue;
         }
@@ -231,6 +240,7 @@ pub(super) fn verify_cosigned(links: &Links, log: LogId, note: &Note) -> Result<
     }
     let unknown = |whose: NodeId| Refusal::new(RefusalCode::UnknownKey, format!("node={whose}"));
     let origin = links.keys.origin_key(log.channel.from, note).ok_or_else(|| unknown(log.channel.from))?;
+    of_suite(links, &origin.key)?;
     note.verify_origin(&origin.name, &origin.key).map_err(note_refusal)?;
     verify_cosignature(links, log, note)
 }
@@ -240,6 +250,15 @@ pub(super) fn verify_cosigned(links: &Links, log: LogId, note: &Note) -> Result<
 pub(super) fn verify_cosignature(links: &Links, log: LogId, note: &Note) -> Result<(), Refusal> {
     let unknown = |whose: NodeId| Refusal::new(RefusalCode::UnknownKey, format!("node={whose}"));
     let cosigner = links.keys.cosigner_key(log.channel.to, note).ok_or_else(|| unknown(log.channel.to))?;
+    of_suite(links, &cosigner.key)?;
     note.verify_cosignature(&cosigner.name, &cosigner.key).map_err(note_refusal)?;
     Ok(())
+}
+
+/// A key of another suite signs nothing in a log, however well it is known.
+fn of_suite(links: &Links, key: &PublicKey) -> Result<(), Refusal> {
+    if key.suite == links.suite {
+        return Ok(());
+    }
+    Err(Refusal::new(RefusalCode::BadSignature, "the key is not of the epoch's suite"))
 }

@@ -111,8 +111,8 @@ pub enum LinePurpose {
 /// The four bytes that name a key in a signature line (C2SP signed-note):
 /// SHA-256(name ‖ 0x0a ‖ type ‖ key)\[..4\].
 ///
-/// Ed25519: type 0x01 (0x04 for cosignatures) and the raw key, as C2SP defines. P-256: the private
-/// type 0xff, then the type's name, then the key as SubjectPublicKeyInfo.
+/// Ed25519: type 0x01 (0x04 for cosignatures) and the raw key, as C2SP defines. P-256 and SM2:
+/// the private type 0xff, then the type's name, then the key as SubjectPublicKeyInfo.
 pub fn key_hash(name: &str, key: &PublicKey, purpose: LinePurpose) -> [u8; 4] {
     let hash = match (key.suite, purpose) {
         (Suite::Ed25519Sha256, LinePurpose::Origin) => sha256(&[name.as_bytes(), b"\n\x01", key.raw()]),
@@ -122,6 +122,12 @@ pub fn key_hash(name: &str, key: &PublicKey, purpose: LinePurpose) -> [u8; 4] {
         }
         (Suite::P256Sha256, LinePurpose::Cosignature) => {
             sha256(&[name.as_bytes(), b"\n\xfftongban/p256-sha256/cosignature-v1", key.spki()])
+        }
+        (Suite::Sm2Sm3, LinePurpose::Origin) => {
+            sha256(&[name.as_bytes(), b"\n\xfftongban/sm2-sm3", key.spki()])
+        }
+        (Suite::Sm2Sm3, LinePurpose::Cosignature) => {
+            sha256(&[name.as_bytes(), b"\n\xfftongban/sm2-sm3/cosignature-v1", key.spki()])
         }
     };
     [hash[0], hash[1], hash[2], hash[3]]

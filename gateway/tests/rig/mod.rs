@@ -32,7 +32,7 @@ use gateway::signer::{FileSigner, Signer};
 use gateway::store::journal::Options;
 use gateway::store::memory::{Crash, MemoryDisk, Unsynced};
 use gateway::store::{Index as _, Journal as _, JournalReader, Position, Table};
-use gateway::suite::{Hash, PublicKey, Suite};
+use gateway::suite::{Hash, PublicKey};
 use gateway::time::UnixMillis;
 use gateway::wire::document::Document as _;
 use gateway::wire::envelope::Envelope;
@@ -60,7 +60,6 @@ pub const ITEM: &str = "KST027";
 pub const ITEM_BACK: &str = "KST071";
 /// How long a condition may take to come true on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(30);
-const SUITE: Suite = Suite::P256Sha256;
 
 /// Numbers that follow from a seed (xorshift64*).
 pub struct Seeded(Mutex<u64>);
@@ -142,18 +141,20 @@ impl Witness {
 struct Pki {
     hunan: Province,
     hubei: Province,
-    keys: BTreeMap<&'static str, Issued>,
+    keys: BTreeMap<(&'static str, &'static str), Issued>,
 }
 
 fn pki() -> &'static Pki {
     static PKI: OnceLock<Pki> = OnceLock::new();
     PKI.get_or_init(|| {
         let now = NOW.0 as i64;
-        let hunan = Province::new("hunan.tongban", &["43"], now).unwrap();
-        let hubei = Province::new("hubei.tongban", &["42"], now).unwrap();
+        let hunan = Province::new("hunan.tongban", &["43"], now).unwrap().with_sm2().unwrap();
+        let hubei = Province::new("hubei.tongban", &["42"], now).unwrap().with_sm2().unwrap();
         let keys = [
-            (HUNAN, hunan.signing(HUNAN, KeyKind::P256).unwrap()),
-            (HUBEI, hubei.signing(HUBEI, KeyKind::P256).unwrap()),
+            ((HUNAN, "p256"), hunan.signing(HUNAN, KeyKind::P256).unwrap()),
+            ((HUBEI, "p256"), hubei.signing(HUBEI, KeyKind::P256).unwrap()),
+            ((HUNAN, "sm2"), hunan.signing(HUNAN, KeyKind::Sm2).unwrap()),
+            ((HUBEI, "sm2"), hubei.signing(HUBEI, KeyKind::Sm2).unwrap()),
         ];
         Pki { hunan, hubei, keys: keys.into() }
     })
@@ -161,8 +162,9 @@ fn pki() -> &'static Pki {
 
 fn domain(province: &Province) -> TrustDomain {
     let prefixes = province.prefixes().iter().map(|prefix| prefix.parse().unwrap()).collect();
-    let anchor = Anchor::from_der(province.root_der(), AnchorState::Active).unwrap();
-    TrustDomain::new(province.name().parse().unwrap(), prefixes, vec![anchor], Revocation::None).unwrap()
+    let roots = [Some(province.root_der()), province.sm2_root_der()].into_iter().flatten();
+    let anchors = roots.map(|root| Anchor::from_der(root, AnchorState::Active).unwrap()).collect();
+    TrustDomain::new(province.name().parse().unwrap(), prefixes, anchors, Revocation::None).unwrap()
 }
 
 /// A trust store of both provinces, in which those divisions are suspended.
@@ -175,8 +177,9 @@ pub fn trust(suspended: &[&str]) -> TrustStore {
     TrustStore::new(domains).unwrap()
 }
 
-fn signer(node: &str) -> FileSigner {
-    let issued = &pki().keys[node];
+/// A node's signing key of that kind: P-256 or SM2.
+pub fn signer(node: &str, kind: KeyKind) -> FileSigner {
+    let issued = &pki().keys[&(node, if kind == KeyKind::Sm2 { "sm2" } else { "p256" })];
     let chain: Vec<&[u8]> = issued.chain_der.iter().map(Vec::as_slice).collect();
     let verified = trust(&[]).verify(Purpose::Signing, &chain, NOW.0 as i64).unwrap();
     let key = PublicKey::from_spki(&verified.spki_der).unwrap();
@@ -218,6 +221,11 @@ pub struct World {
 
 impl World {
     pub fn new(seed: u64) -> Self {
+        Self::with_keys(seed, KeyKind::P256)
+    }
+
+    /// Both sign with keys of that kind.
+    pub fn with_keys(seed: u64, kind: KeyKind) -> Self {
         let clock = Arc::new(ManualClock::at(NOW));
         let random = Arc::new(Seeded::new(seed + 1));
         let witness = Arc::new(Witness::default());
@@ -225,7 +233,7 @@ impl World {
             me: node(me),
             peer: node(peer),
             disk: MemoryDisk::new(),
-            signer: Arc::new(signer(me)),
+            signer: Arc::new(signer(me, kind)),
             trust: Arc::new(ArcSwap::from_pointee(trust(&[]))),
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
@@ -850,7 +858,7 @@ impl Hand {
         Self {
             log: LogId { channel: site.out(), epoch: 0 },
             signer: Arc::clone(&site.signer),
-            frontier: Frontier::new(SUITE),
+            frontier: Frontier::new(site.signer.public_key().suite),
             entries: Vec::new(),
             time: NOW,
             seen: LogPosition::default(),
@@ -885,7 +893,7 @@ impl Hand {
             standard: None,
             created: NOW,
             expires: None,
-            body_digest: body_digest(SUITE, &body),
+            body_digest: body_digest(self.frontier.suite(), &body),
             body_length: body.len() as u32,
             blobs: vec![],
         };
@@ -893,7 +901,8 @@ impl Hand {
     }
 
     pub fn push(&mut self, raw: RawEntry) {
-        self.frontier.append(leaf_hash(SUITE, &raw.header).unwrap(), |_, _, _| {});
+        let leaf = leaf_hash(self.frontier.suite(), &raw.header).unwrap();
+        self.frontier.append(leaf, |_, _, _| {});
         self.entries.push(raw);
     }
 
@@ -931,6 +940,10 @@ impl Hand {
     }
 }
 
+fn certificates(signer: &FileSigner) -> Vec<Bytes> {
+    signer.chain().iter().map(|der| Bytes::copy_from_slice(der)).collect()
+}
+
 /// A link whose far end is in the test's hand.
 pub struct RawLink {
     pub to: mpsc::Sender<wire::Frame>,
@@ -941,11 +954,18 @@ pub struct RawLink {
 impl RawLink {
     /// Dials `node` as its peer, showing the given copy of the node's log.
     pub async fn dial(node: &Node, signer: &FileSigner, copy: Option<&Note>) -> Self {
+        let mut link = Self::knock(node, signer, copy, &[]).await;
+        assert!(matches!(link.next().await, Some(wire::frame::Kind::Open(_))));
+        link
+    }
+
+    /// The same, showing older keys of the peer as well, whatever the node answers.
+    pub async fn knock(node: &Node, signer: &FileSigner, copy: Option<&Note>, older: &[&FileSigner]) -> Self {
         let (to, incoming) = mpsc::channel(64);
         let (outgoing, from) = mpsc::channel(64);
         let stream = stream(node.peer, false, outgoing, incoming, Arc::default());
         let end = tokio::spawn(link::run(Arc::clone(&node.links), stream));
-        let mut link = Self { to, from, end };
+        let link = Self { to, from, end };
         static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         let mut name = (NOW.0 + 86_400_000 + COUNT.fetch_add(1, Ordering::SeqCst)).to_be_bytes().to_vec();
         name.resize(link::LINK_NAME_BYTES, 0);
@@ -959,17 +979,19 @@ impl RawLink {
             version_max: 1,
             node: node.peer.to_string(),
             link: name.into(),
-            signing_chain: signer.chain().iter().map(|der| Bytes::copy_from_slice(der)).collect(),
+            signing_chain: certificates(signer),
             outbound: None,
             inbound,
             batches_in_flight_max: 8,
             batch_bytes_max: 1 << 20,
-            older_signing_chains: Vec::new(),
+            older_signing_chains: older
+                .iter()
+                .map(|older| wire::SigningChain { certificate: certificates(older) })
+                .collect(),
             purpose: String::new(),
             life: Bytes::new(),
         };
         link.send(wire::frame::Kind::Open(open)).await;
-        assert!(matches!(link.next().await, Some(wire::frame::Kind::Open(_))));
         link
     }
 

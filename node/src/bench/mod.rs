@@ -22,8 +22,8 @@ mod recover;
 
 use crate::console::{Console, Failure};
 use crate::demo::DemoError;
+use crate::suite::SigningSuite;
 use crate::text::Lang;
-use devpki::KeyKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,41 +44,12 @@ pub enum BenchCommand {
     Disk(DiskArgs),
 }
 
-/// The suites that a measurement may sign with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum BenchSuite {
-    /// ECDSA on P-256 with SHA-256, the default of every channel.
-    #[value(name = "p256-sha256")]
-    P256Sha256,
-    /// Ed25519 with SHA-256.
-    #[value(name = "ed25519-sha256")]
-    Ed25519Sha256,
-}
-
-impl BenchSuite {
-    /// The algorithm of its keys.
-    fn key(self) -> KeyKind {
-        match self {
-            Self::P256Sha256 => KeyKind::P256,
-            Self::Ed25519Sha256 => KeyKind::Ed25519,
-        }
-    }
-
-    /// Its name on the command line.
-    fn name(self) -> &'static str {
-        match self {
-            Self::P256Sha256 => "p256-sha256",
-            Self::Ed25519Sha256 => "ed25519-sha256",
-        }
-    }
-}
-
 /// What every measurement with nodes is asked for.
 #[derive(Debug, Clone, clap::Args)]
 pub struct NodesArgs {
     /// What the nodes sign with. 算法套件
-    #[arg(long, value_enum, default_value_t = BenchSuite::P256Sha256)]
-    pub suite: BenchSuite,
+    #[arg(long, value_enum, default_value_t = SigningSuite::P256Sha256)]
+    pub suite: SigningSuite,
     /// Keep the nodes' folders here; must be empty or absent. 保留节点目录
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,

@@ -1,6 +1,5 @@
 //! Two nodes of two provinces that have agreed on every item, and a way in by their local sockets.
 
-use super::BenchSuite;
 use super::line::{Length, Line};
 use crate::demo::catalogue::{self, ItemPlan};
 use crate::demo::desk::{Desk, PATIENCE};
@@ -9,6 +8,7 @@ use crate::demo::narrate::{Moment, Narrator};
 use crate::demo::place::{XIANNING, YUEYANG};
 use crate::demo::rig::{READY, Rig};
 use crate::demo::{DemoError, day_of, interruption, met, treaty, window};
+use crate::suite::SigningSuite;
 use gateway::clock::{Clock as _, SystemClock};
 use gateway::codes::Date;
 use gateway::time::UnixMillis;
@@ -35,7 +35,7 @@ pub(super) struct Pair {
 /// Starts a pair, measures with it, and ends both processes whatever came of it, Ctrl-C included.
 pub(super) async fn with_pair<T>(
     keep: Option<&Path>,
-    suite: BenchSuite,
+    suite: SigningSuite,
     chinese: bool,
     measure: impl AsyncFnOnce(&mut Pair, &Narrator) -> Result<T, DemoError>,
 ) -> Result<T, DemoError> {
@@ -45,7 +45,7 @@ pub(super) async fn with_pair<T>(
 /// The same with a long line between the two nodes.
 pub(super) async fn with_far_pair<T>(
     keep: Option<&Path>,
-    suite: BenchSuite,
+    suite: SigningSuite,
     length: Option<Length>,
     chinese: bool,
     measure: impl AsyncFnOnce(&mut Pair, &Narrator) -> Result<T, DemoError>,
@@ -64,7 +64,7 @@ pub(super) async fn with_far_pair<T>(
 /// The same, with something done to both folders before either node starts.
 pub(super) async fn with_prepared_pair<P, T>(
     keep: Option<&Path>,
-    suite: BenchSuite,
+    suite: SigningSuite,
     chinese: bool,
     prepare: impl FnOnce(&Rig) -> Result<P, DemoError>,
     measure: impl AsyncFnOnce(&mut Pair, P, &Narrator) -> Result<T, DemoError>,
@@ -74,7 +74,7 @@ pub(super) async fn with_prepared_pair<P, T>(
 
 async fn with_any_pair<P, T>(
     keep: Option<&Path>,
-    suite: BenchSuite,
+    suite: SigningSuite,
     length: Option<Length>,
     chinese: bool,
     prepare: impl FnOnce(&Rig) -> Result<P, DemoError>,
@@ -95,7 +95,7 @@ impl Pair {
     /// Starts both and lets them agree.
     pub(super) async fn start<P>(
         keep: Option<&Path>,
-        suite: BenchSuite,
+        suite: SigningSuite,
         length: Option<Length>,
         prepare: impl FnOnce(&Rig) -> Result<P, DemoError>,
         narrator: &Narrator,
@@ -120,7 +120,7 @@ impl Pair {
         within(PATIENCE, "the two nodes to meet", met(&yueyang, &xianning)).await?;
         let items = catalogue::items();
         let year = now.date_in_china().0;
-        treaty::conclude(&items, year, &yueyang, &xianning, narrator).await?;
+        treaty::conclude(&items, suite, year, &yueyang, &xianning, narrator).await?;
         let (submits, decides) = (&YUEYANG, &XIANNING);
         narrator.tell(Moment::note(
             format!("两个节点就绪：{} 提交，{} 收取", submits.zh, decides.zh),

@@ -72,7 +72,8 @@ async fn measure(
     let to_wuhan = Desk::at(&YUEYANG, &WUHAN, &pair.rig.yueyang.socket());
     let at_wuhan = Desk::at(&WUHAN, &YUEYANG, &wuhan.socket());
     within(PATIENCE, "武汉 to meet 岳阳", met(&to_wuhan, &at_wuhan)).await?;
-    treaty::conclude_one(&pair.item, pair.now.date_in_china().0, &to_wuhan, &at_wuhan).await?;
+    treaty::conclude_one(&pair.item, args.nodes.suite, pair.now.date_in_china().0, &to_wuhan, &at_wuhan)
+        .await?;
     let idle = idle.start()?;
     within(CONTACT, "all partners to be in contact", contacts(args.count, &pair.yueyang, narrator)).await?;
 

@@ -15,6 +15,7 @@ use super::check::now_ms;
 use crate::both;
 use crate::config::Config;
 use crate::console::{Console, Failure};
+use crate::suite::SigningSuite;
 
 /// `tongban pki dev`
 #[derive(Debug, Args)]
@@ -27,6 +28,9 @@ pub struct DevArgs {
     /// Loopback port of the first node; the others count up. 首个节点的本机端口
     #[arg(long, value_name = "PORT", default_value_t = 27_430)]
     pub first_port: u16,
+    /// What the nodes sign with and hash by; nodes that exchange have the same. 算法套件
+    #[arg(long, value_enum, default_value_t = SigningSuite::P256Sha256)]
+    pub suite: SigningSuite,
 }
 
 /// `tongban pki join`
@@ -40,6 +44,9 @@ pub struct JoinArgs {
     /// Loopback port of the new node. 新节点的本机端口
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
+    /// What the node signs with and hashes by, as its partners do. 算法套件
+    #[arg(long, value_enum, default_value_t = SigningSuite::P256Sha256)]
+    pub suite: SigningSuite,
 }
 
 /// The trust domain of a province in a pilot, by the first two digits of its divisions.
@@ -88,7 +95,7 @@ pub fn dev(console: Console, args: &DevArgs) -> Result<(), Failure> {
     };
     let ports = ports(&nodes, args.first_port)?;
     let dir = std::path::absolute(&args.dir).unwrap_or_else(|_| args.dir.clone());
-    devpki::write(&dir, &plan(&nodes, now_ms())).map_err(refused)?;
+    devpki::write(&dir, &plan(&nodes, args.suite, now_ms())).map_err(refused)?;
     let mut files = Vec::new();
     for node in &nodes {
         let file = dir.join("nodes").join(node.as_str()).join("tongban.toml");
@@ -126,7 +133,7 @@ pub fn dev(console: Console, args: &DevArgs) -> Result<(), Failure> {
 pub fn join(console: Console, args: &JoinArgs) -> Result<(), Failure> {
     let dir = std::path::absolute(&args.dir).unwrap_or_else(|_| args.dir.clone());
     let domain = domain_of(args.node);
-    devpki::join(&dir, &domain, &NodePlan::new(args.node.as_str()), now_ms()).map_err(refused)?;
+    devpki::join(&dir, &domain, &node_plan(args.node, args.suite), now_ms()).map_err(refused)?;
     let file = dir.join("nodes").join(args.node.as_str()).join("tongban.toml");
     let text = config_text(args.node, &[args.node], &BTreeMap::from([(args.node, args.port)]));
     write_new(&file, &text)?;
@@ -174,10 +181,14 @@ fn domain_of_prefix(prefix: &str) -> String {
     }
 }
 
-fn plan(nodes: &[NodeId], now_ms: i64) -> Plan {
+fn node_plan(node: NodeId, suite: SigningSuite) -> NodePlan {
+    NodePlan { signing: suite.key(), ..NodePlan::new(node.as_str()) }
+}
+
+fn plan(nodes: &[NodeId], suite: SigningSuite, now_ms: i64) -> Plan {
     let mut provinces: BTreeMap<&str, Vec<NodePlan>> = BTreeMap::new();
     for node in nodes {
-        provinces.entry(&node.as_str()[..2]).or_default().push(NodePlan::new(node.as_str()));
+        provinces.entry(&node.as_str()[..2]).or_default().push(node_plan(*node, suite));
     }
     let provinces = provinces
         .into_iter()
@@ -261,6 +272,7 @@ mod tests {
             dir: folder.path().join("pki"),
             nodes: nodes.iter().map(|node| node.parse().unwrap()).collect(),
             first_port: 27_430,
+            suite: SigningSuite::P256Sha256,
         };
         dev(QUIET, &args(&["430600", "421200", "430100"])).unwrap();
         let mut dialled = 0;
@@ -279,13 +291,41 @@ mod tests {
     fn a_node_joins_a_province_that_is_there_and_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("pki");
-        dev(QUIET, &DevArgs { dir: dir.clone(), nodes: Vec::new(), first_port: 27_430 }).unwrap();
-        let args = |node: &str| JoinArgs { dir: dir.clone(), node: node.parse().unwrap(), port: 27_440 };
+        dev(
+            QUIET,
+            &DevArgs {
+                dir: dir.clone(),
+                nodes: Vec::new(),
+                first_port: 27_430,
+                suite: SigningSuite::P256Sha256,
+            },
+        )
+        .unwrap();
+        let args = |node: &str| JoinArgs {
+            dir: dir.clone(),
+            node: node.parse().unwrap(),
+            port: 27_440,
+            suite: SigningSuite::P256Sha256,
+        };
         join(QUIET, &args("430100")).unwrap();
         let config = Config::load(&dir.join("nodes/430100/tongban.toml")).unwrap();
         Material::load(&config, now_ms()).unwrap();
         assert!(join(QUIET, &args("430100")).is_err(), "once");
         assert!(join(QUIET, &args("360100")).is_err(), "no authority of Jiangxi is there");
+    }
+
+    #[test]
+    fn a_folder_of_sm2_nodes_is_ready_to_run_and_more_may_join() {
+        let folder = tempfile::tempdir().unwrap();
+        let (dir, suite) = (folder.path().join("pki"), SigningSuite::Sm2Sm3);
+        dev(QUIET, &DevArgs { dir: dir.clone(), nodes: Vec::new(), first_port: 27_430, suite }).unwrap();
+        let join_args = JoinArgs { dir: dir.clone(), node: "430100".parse().unwrap(), port: 27_440, suite };
+        join(QUIET, &join_args).unwrap();
+        for node in ["430600", "421200", "430100"] {
+            let config = Config::load(&dir.join(format!("nodes/{node}/tongban.toml"))).unwrap();
+            let material = Material::load(&config, now_ms()).unwrap();
+            assert_eq!(material.signing.algorithm(), certs::KeyAlgorithm::Sm2);
+        }
     }
 
     #[test]

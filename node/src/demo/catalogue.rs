@@ -5,6 +5,7 @@
 
 use super::error::DemoError;
 use super::place::{Place, XIANNING, YUEYANG};
+use crate::suite::SigningSuite;
 use gateway::codes::item::{Item, Mode, ServiceObject};
 use gateway::codes::{CaseNumber, Date, Division, LicenceId, LicenceTypeCode, item, licence_id, mod3736};
 use gateway::id::{Digest, HashAlgorithm};
@@ -136,18 +137,25 @@ pub(crate) fn standard_of(issuer: &Place, plan: &ItemPlan, year: i64) -> Result<
 pub(crate) fn agreement_with(
     competent: &Place,
     (item, standard): (&str, Digest),
+    suite: SigningSuite,
     year: i64,
 ) -> Result<Vec<u8>, DemoError> {
     let (yueyang, competent) = (YUEYANG.node(), competent.node());
     let id = format!("kst-{yueyang}-{competent}");
-    let agreement = Agreement::between(&id, [yueyang, competent], first_day(year)?);
+    let mut agreement = Agreement::between(&id, [yueyang, competent], first_day(year)?);
+    agreement.suite = suite.name().to_owned();
     Ok(agreement.with_item(item, yueyang, competent, standard).to_json())
 }
 
 /// The agreement between the two nodes. `standards`: item code and digest of its standard.
-pub(crate) fn agreement(standards: &[(&str, Digest)], year: i64) -> Result<Vec<u8>, DemoError> {
+pub(crate) fn agreement(
+    standards: &[(&str, Digest)],
+    suite: SigningSuite,
+    year: i64,
+) -> Result<Vec<u8>, DemoError> {
     let (yueyang, xianning) = (YUEYANG.node(), XIANNING.node());
     let mut agreement = Agreement::between("kst-430600-421200", [yueyang, xianning], first_day(year)?);
+    agreement.suite = suite.name().to_owned();
     for (item, standard) in standards {
         agreement = agreement.with_item(item, yueyang, xianning, *standard);
     }
@@ -374,7 +382,7 @@ mod tests {
         let digest = sha256(b"standard");
         let standards: Vec<_> = items().iter().map(|plan| (plan.item.id, digest)).collect();
         assert!(items().iter().all(|plan| standard(plan, 2026).is_ok()));
-        assert!(agreement(&standards, 2026).is_ok());
+        assert!(agreement(&standards, SigningSuite::P256Sha256, 2026).is_ok());
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub(crate) mod window;
 pub use error::DemoError;
 pub use fault::{Fault, Victim};
 
+use crate::suite::SigningSuite;
 use checks::Checks;
 use course::Plan;
 use desk::{Desk, PATIENCE};
@@ -67,6 +68,9 @@ pub struct DemoArgs {
     /// When: percent of the load's cases that have ended. 办结比例达到多少时动手
     #[arg(long, value_name = "PERCENT", default_value_t = 33, value_parser = clap::value_parser!(u32).range(11..=95))]
     pub at: u32,
+    /// What both nodes sign with and hash by. 算法套件
+    #[arg(long, value_enum, default_value_t = SigningSuite::P256Sha256)]
+    pub suite: SigningSuite,
 }
 
 /// Runs the demo; whether every promise held.
@@ -80,7 +84,7 @@ pub async fn run(args: &DemoArgs, chinese: bool, json: bool) -> Result<bool, Dem
     let narrator = Narrator::new(chinese, json);
     let now = SystemClock.now();
     let now_ms = i64::try_from(now.0).unwrap_or(i64::MAX);
-    let mut rig = Rig::build(args.keep.as_deref(), now_ms, devpki::KeyKind::P256)?;
+    let mut rig = Rig::build(args.keep.as_deref(), now_ms, args.suite.key())?;
     let outcome = tokio::select! {
         outcome = play(args, &mut rig, now, &narrator) => outcome,
         interrupted = interruption() => Err(interrupted),
@@ -163,7 +167,9 @@ async fn play(
 
     narrator.heading("二、标准与协议", "2. Standards and agreement");
     let began = Instant::now();
-    let treaty = treaty::conclude(plan.items(), now.date_in_china().0, &yueyang, &xianning, narrator).await?;
+    let treaty =
+        treaty::conclude(plan.items(), args.suite, now.date_in_china().0, &yueyang, &xianning, narrator)
+            .await?;
     checks.treaty(&treaty, plan.items().len());
     durations.insert("treaty", millis(began.elapsed()));
 

@@ -5,6 +5,7 @@ use super::catalogue::{self, ItemPlan};
 use super::desk::{Desk, PATIENCE};
 use super::error::{DemoError, within};
 use super::narrate::{Moment, Narrator};
+use crate::suite::SigningSuite;
 use gateway::document::document_digest;
 use gateway::id::{Digest, Kind};
 use proto::local::v1::DocumentView;
@@ -26,6 +27,7 @@ pub(crate) struct Treaty {
 /// Publishes the standards and signs the agreement.
 pub(crate) async fn conclude(
     items: &[ItemPlan],
+    suite: SigningSuite,
     year: i64,
     yueyang: &Desk,
     xianning: &Desk,
@@ -49,7 +51,7 @@ pub(crate) async fn conclude(
             Ok((plan.item.id, digest))
         })
         .collect::<Result<Vec<_>, DemoError>>()?;
-    let text = catalogue::agreement(&pinned, year)?;
+    let text = catalogue::agreement(&pinned, suite, year)?;
     sign(xianning, &text, items.len(), narrator).await?;
     sign(yueyang, &text, items.len(), narrator).await?;
     let here = within(PATIENCE, "the agreement to take effect", in_effect(yueyang)).await?;
@@ -71,13 +73,14 @@ pub(crate) async fn conclude(
 /// 岳阳 and another competent place agree on one item, without many words.
 pub(crate) async fn conclude_one(
     plan: &ItemPlan,
+    suite: SigningSuite,
     year: i64,
     yueyang: &Desk,
     competent: &Desk,
 ) -> Result<(), DemoError> {
     let standard = catalogue::standard_of(competent.place, plan, year)?;
     let agreement =
-        catalogue::agreement_with(competent.place, (plan.item.id, document_digest(&standard)), year)?;
+        catalogue::agreement_with(competent.place, (plan.item.id, document_digest(&standard)), suite, year)?;
     competent.publish("standard", "standard/1", &standard).await?;
     competent.publish("agreement", "agreement/1", &agreement).await?;
     yueyang.publish("agreement", &format!("agreement/{}", competent.place.code), &agreement).await?;
