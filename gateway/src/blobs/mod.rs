@@ -277,10 +277,11 @@ async fn blocking_outcome<T>(work: JoinHandle<Result<T, BlobError>>) -> Result<T
 
 impl Drop for BlobUpload {
     fn drop(&mut self) {
-        // What was taken and not written yet is written, if the upload is one that goes on later.
+        // What was taken and not written yet is written, if the upload is one that goes on later. Its end
+        // writes and waits for the disk, so it is on a thread that may block.
         let parts = std::mem::take(&mut self.waiting);
         let (idle, writing) = (self.idle.take(), self.writing.take());
-        if parts.is_empty() || (idle.is_none() && writing.is_none()) {
+        if idle.is_none() && writing.is_none() {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {

@@ -184,6 +184,7 @@ impl Socket {
 
     /// Uploads until the node has the whole file, going on where it was cut off.
     async fn upload(&mut self, name: &str, bytes: &[u8]) -> Result<String, Status> {
+        let mut given_up = 0;
         loop {
             let mut clients = self.clients().await;
             let attempt = async {
@@ -204,13 +205,19 @@ impl Socket {
             match tokio::time::timeout(ANSWER, attempt).await {
                 Ok(Ok(reply)) => return Ok(reply.into_inner().digest),
                 Ok(Err(status)) if passes(&status) => {}
+                // An attempt that this window gave up may have come to its end between question and upload.
+                Ok(Err(status)) if given_up > 0 && has_code(&status, "blob.upload_offset") => given_up -= 1,
                 Ok(Err(status)) => return Err(status),
-                Err(_) => {}
+                Err(_) => given_up += 1,
             }
             self.open = None;
             tokio::time::sleep(LOOK).await;
         }
     }
+}
+
+fn has_code(status: &Status, code: &str) -> bool {
+    status.metadata().get("tongban-code").is_some_and(|said| said.as_bytes() == code.as_bytes())
 }
 
 /// Whether a refusal says that the node is going, gone or busy. Everything else is somebody's fault.

@@ -5,7 +5,8 @@
 //! blobs/sha256-<hex>.list       its chunk list
 //! blobs/unfinished/upload-…     an upload           removed at the next start
 //! blobs/unfinished/named-…      one under a name, and .list, the hashes of its full chunks so far
-//!                                                   kept for a day: it goes on where it was
+//!                                                   kept for a day: it goes on where it was, and until the
+//!                                                   last rename even if it was finished already
 //! blobs/unfinished/sha256-<hex> a fetch, and .list  kept: it goes on where it was
 //! ```
 //!
@@ -190,10 +191,9 @@ impl BlobStore {
     }
 
     pub(in crate::store) fn over(folder: Arc<dyn Folder>, reserve: u64) -> io::Result<Self> {
-        for left in folder.unfinished()? {
-            if left.starts_with(UPLOAD) {
-                folder.remove(&left)?;
-            }
+        let left = folder.unfinished()?;
+        for name in left.iter().filter(|name| name.starts_with(UPLOAD) || parked::is_orphan(name, &left)) {
+            folder.remove(name)?;
         }
         Ok(Self {
             folder,
@@ -226,13 +226,18 @@ impl BlobStore {
         if free >= needed { Ok(()) } else { Err(BlobError::Full { free, needed }) }
     }
 
+    /// A name that no other has, of what the next start removes.
+    fn next_upload(&self) -> String {
+        format!("{UPLOAD}{}", self.next_upload.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// Begins to take a file of unknown name and length.
     ///
     /// # Errors
     /// [`BlobError::Full`], or the disk's.
     pub fn upload(&self) -> Result<Upload, BlobError> {
         self.room_for(0)?;
-        let name = format!("{UPLOAD}{}", self.next_upload.fetch_add(1, Ordering::Relaxed));
+        let name = self.next_upload();
         let file = self.folder.create(&name).map_err(io_error("make a file for an upload"))?;
         Ok(Upload {
             store: self.clone(),
@@ -329,13 +334,17 @@ impl BlobStore {
     }
 
     /// Gives an unfinished file, which is synced as its list is, its name for good.
-    fn keep(&self, unfinished: &str, list: &ChunkList) -> Result<Durable<StoredBlob>, BlobError> {
+    fn keep(
+        &self,
+        unfinished: &str,
+        listed: &str,
+        list: &ChunkList,
+    ) -> Result<Durable<StoredBlob>, BlobError> {
         let keeping = io_error("give a blob its name");
         let (digest, length) = (list.digest(), list.length());
         let name = name(&digest);
-        let listed = format!("{unfinished}{LIST}");
         // The list first: where the file is, the list is. Over one that is there already goes the same.
-        self.folder.rename(&listed, &format!("{name}{LIST}")).map_err(&keeping)?;
+        self.folder.rename(listed, &format!("{name}{LIST}")).map_err(&keeping)?;
         self.folder.sync().map_err(&keeping)?;
         self.folder.rename(unfinished, &name).map_err(&keeping)?;
         self.folder.sync().map_err(&keeping)?;
@@ -469,9 +478,15 @@ impl Upload {
         }
         self.writing.finish()?;
         let unfinished = self.unfinished.clone().expect("an upload finishes once");
-        self.store.write_list(&format!("{unfinished}{LIST}"), &list)?;
-        let blob = self.store.keep(&unfinished, &list)?;
+        // Not over the hashes of one under a name: killed before it has its digest, it still goes on.
+        let listed = format!("{}{LIST}", self.store.next_upload());
+        self.store.write_list(&listed, &list)?;
+        let blob = self.store.keep(&unfinished, &listed, &list)?;
         self.unfinished = None;
+        if named.is_some() {
+            // The next start removes what cannot be removed now.
+            let _ = self.store.folder.remove(&format!("{unfinished}{LIST}"));
+        }
         drop(named);
         Ok(Uploaded { blob, duplicate: false })
     }
@@ -480,7 +495,7 @@ impl Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         if self.parked.is_some() {
-            // What cannot be written now is sent again.
+            // What cannot be written now is sent again; what cannot be synced, all of it (`Writing`).
             let _ = self.writing.flush().and_then(|()| self.writing.wait()).and_then(|()| self.park());
             return;
         }
@@ -603,10 +618,11 @@ impl Fetch {
     pub fn finish(mut self) -> Result<Durable<StoredBlob>, BlobError> {
         let list = self.list.take().filter(|list| list.chunks() == self.next).ok_or(BlobError::Missing)?;
         self.writing.finish()?;
+        let listed = format!("{}{LIST}", self.part);
         if !self.list_synced {
-            self.store.write_list(&format!("{}{LIST}", self.part), &list)?;
+            self.store.write_list(&listed, &list)?;
         }
-        self.store.keep(&self.part, &list)
+        self.store.keep(&self.part, &listed, &list)
     }
 }
 

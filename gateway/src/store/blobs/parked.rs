@@ -51,6 +51,12 @@ fn part(name: &str) -> String {
     format!("{NAMED}{hex}")
 }
 
+/// Whether it is the hashes of an upload that has its digest for a name by now.
+pub(super) fn is_orphan(name: &str, left: &[String]) -> bool {
+    let part = name.strip_prefix(NAMED).and(name.strip_suffix(LIST));
+    part.is_some_and(|part| !left.iter().any(|left| left == part))
+}
+
 impl BlobStore {
     /// Bytes of the upload under that name that are here, not verified; zero when there is none.
     pub fn upload_held(&self, name: &str) -> u64 {

@@ -1,7 +1,7 @@
 //! The store over a folder in memory that crashes and fails on command, and over a real one.
 
 use super::*;
-use crate::limits::BLOB_UPLOADS_PARKED_MAX;
+use crate::limits::{BLOB_SYNC_BYTES, BLOB_UPLOADS_PARKED_MAX};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::SystemTime;
@@ -25,6 +25,8 @@ struct State {
     durable: BTreeMap<String, Arc<Mutex<Content>>>,
     /// Calls that change something before one fails; nothing: none fails.
     until_failure: Option<usize>,
+    /// A file's bytes cannot be made durable.
+    syncs_fail: bool,
     free: u64,
 }
 
@@ -60,6 +62,11 @@ impl Memory {
             let mut content = content.lock().unwrap();
             content.now = content.synced.clone();
         }
+    }
+
+    /// The process is killed: nothing that it does from the failed change on happens, all before it did.
+    fn kill(&self) {
+        self.0.lock().unwrap().until_failure = None;
     }
 
     fn fail_after(&self, changes: usize) {
@@ -154,12 +161,18 @@ impl File for MemoryFile {
     }
 
     fn truncate(&self, bytes: u64) -> io::Result<()> {
+        self.0.lock().unwrap().change()?;
         self.1.lock().unwrap().now.truncate(bytes as usize);
         Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.lock().unwrap().change()?;
+        let mut state = self.0.lock().unwrap();
+        state.change()?;
+        if state.syncs_fail {
+            return Err(io::Error::other("told not to sync"));
+        }
+        drop(state);
         let mut content = self.1.lock().unwrap();
         content.synced = content.now.clone();
         Ok(())
@@ -430,7 +443,61 @@ fn an_upload_under_a_name_goes_on_behind_its_last_written_chunk() {
     let found = store.reader(&uploaded.blob.digest).unwrap();
     assert_eq!(found.length(), content.len() as u64);
     let _ = store.adopt(&uploaded.blob.digest).unwrap();
-    assert!(store.folder.unfinished().unwrap().is_empty());
+    let opened = BlobStore::over(Arc::new(memory.clone()), RESERVE).unwrap();
+    assert!(opened.folder.unfinished().unwrap().is_empty());
+}
+
+#[test]
+fn killed_at_whatever_step_of_its_end_an_upload_under_a_name_goes_on_where_it_was_or_is_whole() {
+    let content = bytes(40);
+    let digest = list_of(&content).digest();
+    let (mut went_on, mut whole) = (0, 0);
+    for step in 0.. {
+        let memory = Memory::new();
+        let first = store(&memory);
+        let mut upload = first.upload_named("scan", 0).unwrap();
+        upload.write(&content).unwrap();
+        memory.fail_after(step);
+        let finished = upload.finish().is_ok();
+        memory.kill();
+        let again = store(&memory);
+        if again.contains(&digest) {
+            whole += 1;
+            let _ = again.adopt(&digest).unwrap();
+            assert!(again.folder.unfinished().unwrap().is_empty(), "{step}: {:?}", memory.names());
+        } else {
+            went_on += 1;
+            assert!(!finished, "{step}: what is finished is here");
+            let held = again.upload_held("scan");
+            assert!(held >= 32 * BLOB_CHUNK_BYTES as u64, "{step}: {held}");
+            let mut upload =
+                again.upload_named("scan", held).unwrap_or_else(|error| panic!("{step}: {error}"));
+            upload.write(&content[held as usize..]).unwrap();
+            assert_eq!(upload.finish().unwrap().blob.digest, digest, "{step}");
+        }
+        if finished {
+            break;
+        }
+    }
+    assert!(went_on >= 8 && whole >= 2, "there are that many steps: {went_on}, {whole}");
+}
+
+#[test]
+fn an_unfinished_upload_whose_sync_failed_begins_anew() {
+    let memory = Memory::new();
+    let content = bytes(BLOB_SYNC_BYTES as usize / BLOB_CHUNK_BYTES + 10);
+    let first = store(&memory);
+    let mut upload = first.upload_named("scan", 0).unwrap();
+    memory.0.lock().unwrap().syncs_fail = true;
+    // The sync runs beside the writing: the write after it hears of it, or the end does.
+    let _ = upload.write(&content);
+    drop(upload);
+    memory.0.lock().unwrap().syncs_fail = false;
+    let again = store(&memory);
+    assert_eq!(again.upload_held("scan"), 0);
+    let mut upload = again.upload_named("scan", 0).unwrap();
+    upload.write(&content).unwrap();
+    assert_eq!(upload.finish().unwrap().blob.digest, list_of(&content).digest());
 }
 
 #[test]

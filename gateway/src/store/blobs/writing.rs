@@ -122,7 +122,17 @@ impl Writing {
     fn join(&mut self) -> Result<(), BlobError> {
         let Some(sync) = self.sync.take() else { return Ok(()) };
         let outcome = sync.join().unwrap_or_else(|_| Err(io::Error::other("the sync panicked")));
-        outcome.map_err(io_error("sync a blob"))
+        self.trusted(outcome)
+    }
+
+    /// After a sync that failed, what is read from the file may be the system's memory of it and nothing
+    /// that the disk has, and the next sync would say nothing of that: whoever goes on later finds nothing.
+    fn trusted(&self, synced: io::Result<()>) -> Result<(), BlobError> {
+        if synced.is_err() {
+            // What cannot even be cut is on a disk that gives errors to whoever reads it.
+            let _ = self.file.truncate(0);
+        }
+        synced.map_err(io_error("sync a blob"))
     }
 
     /// Writes the rest and makes all of it durable.
@@ -130,7 +140,16 @@ impl Writing {
         self.flush()?;
         self.wait()?;
         self.join()?;
-        self.file.sync().map_err(io_error("sync a blob"))
+        self.trusted(self.file.sync())
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        // No block may come behind the cut of a file that is not trusted.
+        self.beside = None;
+        // A file that goes on later is cut here if its last sync failed.
+        let _ = self.join();
     }
 }
 
