@@ -295,6 +295,9 @@ async fn submit(
 /// Reads an inbox for ever, acts on what it reads, then acknowledges.
 async fn consumer(shared: Shared, mut socket: Socket, node: usize) {
     let partner = [XIANNING, YUEYANG][node];
+    // Behind the last entry that it tried to acknowledge: every answer that is lost may have moved the
+    // cursor that far.
+    let mut tried = 0;
     while !shared.stop_reading.load(Ordering::SeqCst) {
         let mut clients = socket.clients().await;
         let request = pb::InboxRequest { consumer: "system".into() };
@@ -312,9 +315,8 @@ async fn consumer(shared: Shared, mut socket: Socket, node: usize) {
                 continue;
             }
             let acknowledged = shared.notes.lock().expect("no holder panics").read[node].next;
-            // An acknowledgement whose answer was lost may have moved the cursor by one more.
             let expected = due.is_none_or(|due| due == entry.index)
-                && (due.is_some() || (acknowledged..=acknowledged + 1).contains(&entry.index));
+                && (due.is_some() || (acknowledged..=tried.max(acknowledged)).contains(&entry.index));
             due = Some(entry.index + 1);
             shared.note(|notes| {
                 if !expected {
@@ -347,6 +349,7 @@ async fn consumer(shared: Shared, mut socket: Socket, node: usize) {
                 }
             }
             let next = entry.index + 1;
+            tried = next;
             let request = pb::AcknowledgeRequest {
                 consumer: "system".into(),
                 from: entry.from,
