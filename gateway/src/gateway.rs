@@ -17,8 +17,8 @@ use crate::clock::{Clock, Randomness};
 use crate::committer::bells::{Bells, Listener, Topic};
 use crate::committer::ledger::{Documents, read_case};
 use crate::committer::{
-    self, Command, CommitError, CommitterHandle, Core, LogSnapshot, Ports, Queue, ReplayProgress, Replayed,
-    Snapshot, Submission, Submitted, rows,
+    self, Command, CommitError, CommitterHandle, Core, LogSnapshot, Pace, Ports, Queue, ReplayProgress,
+    Replayed, Snapshot, Submission, Submitted, rows,
 };
 use crate::document::{document_digest, pre_authentication_encoding};
 use crate::entry::{Header, payload};
@@ -40,8 +40,9 @@ use crate::service::case::Case;
 use crate::service::standard::Standard;
 use crate::signer::Signer;
 use crate::store::blobs::BlobStore;
-use crate::store::{self, Index, IndexError, JournalError, Table};
+use crate::store::{self, Index, IndexError, Journal, JournalError, Table};
 use crate::suite::Suite;
+use crate::threads::Threads;
 use crate::time::UnixMillis;
 use crate::wire::document::{Document as _, Envelope};
 use arc_swap::ArcSwap;
@@ -134,6 +135,31 @@ pub struct OpenReport {
     pub index_set_aside: Option<(PathBuf, String)>,
     /// Frames that the index did not have.
     pub replayed: Replayed,
+}
+
+/// What a node keeps, open.
+pub struct Stores {
+    /// The journal's one writer.
+    pub journal: Box<dyn Journal>,
+    /// The index.
+    pub index: Arc<dyn Index>,
+    /// The blob folder.
+    pub blobs: BlobStore,
+    /// The secret under which aliases become message ids, 32 bytes, kept with the store.
+    pub alias_key: [u8; 32],
+}
+
+/// What carries a node.
+pub enum Process {
+    /// The operating system's threads.
+    Threads,
+    /// The current runtime alone.
+    Simulated {
+        /// How long its disk takes.
+        pace: Pace,
+        /// Hears of the committer's task: aborted, it is as if the process had died.
+        started: oneshot::Sender<tokio::task::AbortHandle>,
+    },
 }
 
 /// Resolves when the committer ends, with why.
@@ -281,9 +307,27 @@ impl Gateway {
             .map_err(doing(format!("open the blob folder {}", blobs_dir.display())))?;
         let (journal, index, mut report) =
             open_store(&settings.data_dir, &*settings.randomness, &settings.measures)?;
+        let stores = Stores { journal: Box::new(journal), index, blobs: blob_store, alias_key };
+        let (gateway, frames, stopped) = Self::over(settings, stores, Process::Threads, replayed)?;
+        report.replayed = frames;
+        Ok((gateway, report, stopped))
+    }
+
+    /// The same over stores that are open, in a process of its own or in a simulated one.
+    ///
+    /// # Errors
+    /// When the stores cannot be read.
+    pub fn over(
+        settings: Settings,
+        stores: Stores,
+        process: Process,
+        replayed: impl FnMut(ReplayProgress),
+    ) -> Result<(Self, Replayed, Stopped), OpenError> {
+        let doing = |doing: &'static str| move |source| OpenError::Io { doing: doing.to_owned(), source };
+        let Stores { journal, index, blobs: blob_store, alias_key } = stores;
         let ports = Ports {
-            journal: Box::new(journal),
-            index: Arc::clone(&index),
+            journal,
+            index,
             signer: Arc::clone(&settings.signer),
             clock: Arc::clone(&settings.clock),
             randomness: Arc::clone(&settings.randomness),
@@ -291,9 +335,7 @@ impl Gateway {
             bounds: settings.bounds,
             measures: Arc::clone(&settings.measures),
         };
-        let (core, frames) = Core::open(settings.node, settings.peers, ports, replayed)?;
-        report.replayed = frames;
-        let mut core = core;
+        let (mut core, frames) = Core::open(settings.node, settings.peers, ports, replayed)?;
         let keys = core.keys();
         let signer = &settings.signer;
         let own = SigningKey {
@@ -313,8 +355,18 @@ impl Gateway {
         let (archive, documents) = (core.archive(), core.documents());
         let (snapshot, bells) = (core.snapshot(), core.bells());
         let (stop, stopped) = oneshot::channel();
-        let (committer, _thread) =
-            committer::spawn(core, stop).map_err(doing("start the committer's thread".to_owned()))?;
+        let (committer, threads) = match process {
+            Process::Threads => {
+                let started = committer::spawn(core, stop);
+                (started.map_err(doing("start the committer's thread"))?.0, Threads::Many)
+            }
+            Process::Simulated { pace, started } => {
+                let (committer, task) = committer::spawn_inline(core, pace, stop);
+                // Who is not there has no process to kill.
+                let _ = started.send(task.abort_handle());
+                (committer, Threads::One)
+            }
+        };
         let measures = Arc::clone(&settings.measures);
         let links = Arc::new(Links::new(LinksParts {
             me: settings.node,
@@ -330,6 +382,7 @@ impl Gateway {
             randomness: settings.randomness,
             peer_rate: settings.bounds.peer,
             measures: settings.measures,
+            threads,
         }));
         let blobs = Arc::new(Blobs::new(
             blob_store,
@@ -337,6 +390,7 @@ impl Gateway {
             committer.clone(),
             Arc::clone(&snapshot),
             measures,
+            threads,
         ));
         links.have_blobs(Arc::clone(&blobs));
         let inner = Inner {
@@ -356,7 +410,7 @@ impl Gateway {
             bounds: settings.bounds,
             doors: room::Doors::new(),
         };
-        Ok((Self(Arc::new(inner)), report, stopped))
+        Ok((Self(Arc::new(inner)), frames, stopped))
     }
 
     /// This node.
@@ -611,7 +665,9 @@ impl Gateway {
                     continue;
                 }
                 let gateway = self.clone();
-                let entries = tokio::task::spawn_blocking(move || gateway.entries_from(log, next))
+                let threads = self.0.links.threads;
+                let entries = threads
+                    .begin(move || gateway.entries_from(log, next))
                     .await
                     .unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))?;
                 if let Some(last) = entries.last() {

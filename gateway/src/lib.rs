@@ -33,6 +33,7 @@ pub mod measure;
 pub mod peer;
 pub mod signer;
 pub mod store;
+pub mod threads;
 pub mod wire;
 
 // floor 5: shell

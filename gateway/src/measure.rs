@@ -10,7 +10,7 @@ use crate::time::UnixMillis;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// Upper bounds of times, µs: from a tenth of a fast disk's sync to what an operator calls a hang.
 pub const TIME_BOUNDS_MICROS: &[u64] = &[
@@ -111,7 +111,7 @@ impl RefusalCounts {
     }
 }
 
-/// How long something takes, by the machine's monotonic clock.
+/// How long something takes, by the runtime's monotonic clock: the machine's, or a simulator's.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(Instant);
 

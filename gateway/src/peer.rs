@@ -5,6 +5,7 @@ use crate::id::NodeId;
 use crate::refusal::Refusal;
 use futures_core::Stream;
 use proto::exchange::v1::Frame;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -17,6 +18,24 @@ pub trait Standing: Send + Sync {
     /// # Errors
     /// [`crate::refusal::RefusalCode::NotTrusted`] with the reason's code.
     fn check(&self) -> Result<(), Refusal>;
+}
+
+/// How a peer is reached.
+pub trait Dial: Send + Sync {
+    /// What carries a stream; dropped, the stream ends.
+    type Connection: Send;
+
+    /// Whom it reaches.
+    fn peer(&self) -> NodeId;
+
+    /// Where, for people.
+    fn address(&self) -> &str;
+
+    /// Connects, authenticates both sides and opens a stream.
+    ///
+    /// # Errors
+    /// Why the peer was not reached, or is not the one it should be.
+    fn connect(&self) -> impl Future<Output = Result<(Self::Connection, PeerStream), Refusal>> + Send;
 }
 
 /// One authenticated stream to a peer.

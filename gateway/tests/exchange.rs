@@ -19,6 +19,7 @@ use gateway::signer::Signer as _;
 use gateway::store::Table;
 use gateway::store::blobs::BlobStore;
 use gateway::store::memory::{Crash, Fault, FaultPlan, Operation, Unsynced};
+use gateway::threads::Threads;
 use gateway::time::UnixMillis;
 use gateway::wire::attachments::attach;
 use prost::Message as _;
@@ -731,7 +732,7 @@ async fn recovery_that_is_cut_at_any_frame_goes_on_at_the_next_link() {
 fn blobs_of(node: &Node, folder: &std::path::Path) -> Arc<Blobs> {
     let store = BlobStore::open(folder, 0).unwrap();
     let (archive, snapshot) = (Arc::clone(&node.archive), Arc::clone(&node.snapshot));
-    Arc::new(Blobs::new(store, archive, node.committer.clone(), snapshot, Arc::default()))
+    Arc::new(Blobs::new(store, archive, node.committer.clone(), snapshot, Arc::default(), Threads::Many))
 }
 
 /// Uploads a file; what names it, and whether it was here already.

@@ -10,7 +10,21 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("vocabulary", &["codes", "id", "limits", "refusal", "time"]),
     ("evidence", &["chunks", "document", "entry", "log", "suite"]),
     ("rules", &["authorize", "channel", "health", "overload", "service"]),
-    ("ports", &["archive", "clock", "committer", "keybook", "measure", "peer", "signer", "store", "wire"]),
+    (
+        "ports",
+        &[
+            "archive",
+            "clock",
+            "committer",
+            "keybook",
+            "measure",
+            "peer",
+            "signer",
+            "store",
+            "threads",
+            "wire",
+        ],
+    ),
     ("shell", &["blobs", "gateway", "link", "proof", "reconcile", "respond"]),
     ("transport", &["transport"]),
 ];

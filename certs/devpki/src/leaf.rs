@@ -135,9 +135,9 @@ impl LeafSpec {
         }
     }
 
-    pub(crate) fn params(&self) -> Result<CertificateParams, PkiError> {
+    pub(crate) fn params(&self, serial: SerialNumber) -> Result<CertificateParams, PkiError> {
         let mut params = CertificateParams::default();
-        params.serial_number = Some(random_serial()?);
+        params.serial_number = Some(serial);
         params.distinguished_name = common_name(&self.common_name);
         params.not_before = instant(self.not_before_ms)?;
         params.not_after = instant(self.not_after_ms)?;

@@ -8,6 +8,7 @@
 //! A production domain runs its own authority; nothing here protects a root key better than a file mode does.
 //! Instants are Unix milliseconds (`i64`), passed by the caller; certificates carry whole seconds.
 
+mod chance;
 pub mod folder;
 mod leaf;
 mod province;

@@ -9,9 +9,8 @@ use rcgen::{
 };
 
 use crate::PkiError;
-use crate::leaf::{
-    BACKDATE_MS, DAY_MS, Issued, KeyKind, LeafSpec, SignedBy, common_name, instant, random_serial,
-};
+use crate::chance::Chance;
+use crate::leaf::{BACKDATE_MS, DAY_MS, Issued, KeyKind, LeafSpec, SignedBy, common_name, instant};
 use crate::sm2::AnyKey;
 
 const ROOT_DAYS: i64 = 20 * 365;
@@ -26,6 +25,7 @@ pub struct Province {
     pub(crate) issuing: Authority,
     /// The pair that issues SM2 signing certificates, where nodes have such.
     pub(crate) sm2: Option<Box<Sm2Authorities>>,
+    chance: Chance,
 }
 
 /// Root and issuing authority of SM2.
@@ -71,10 +71,29 @@ impl Province {
     /// # Errors
     /// [`PkiError::DomainName`], [`PkiError::Prefix`], or [`PkiError::Issue`] when there is no randomness.
     pub fn new(domain_name: &str, prefixes: &[&str], now_ms: i64) -> Result<Self, PkiError> {
+        Self::drawn(domain_name, prefixes, now_ms, Chance::System)
+    }
+
+    /// Makes an authority all of whose keys, serial numbers and signatures follow from `seed` and the order in
+    /// which certificates are asked for; every key is Ed25519, whatever is asked. For simulations: whoever has
+    /// the seed has the keys.
+    ///
+    /// # Errors
+    /// As [`Province::new`].
+    pub fn seeded(
+        domain_name: &str,
+        prefixes: &[&str],
+        now_ms: i64,
+        seed: [u8; 32],
+    ) -> Result<Self, PkiError> {
+        Self::drawn(domain_name, prefixes, now_ms, Chance::seeded(seed))
+    }
+
+    fn drawn(domain_name: &str, prefixes: &[&str], now_ms: i64, chance: Chance) -> Result<Self, PkiError> {
         check_domain_name(domain_name)?;
         let prefixes = prefixes.iter().map(|prefix| check_prefix(prefix)).collect::<Result<Vec<_>, _>>()?;
-        let (root, issuing) = authorities(domain_name, KeyKind::P256, now_ms)?;
-        Ok(Self { name: domain_name.to_owned(), prefixes, now_ms, root, issuing, sm2: None })
+        let (root, issuing) = authorities(domain_name, KeyKind::P256, now_ms, &chance)?;
+        Ok(Self { name: domain_name.to_owned(), prefixes, now_ms, root, issuing, sm2: None, chance })
     }
 
     /// The same with a second pair of authorities, which issues SM2 signing certificates.
@@ -82,7 +101,8 @@ impl Province {
     /// # Errors
     /// [`PkiError::Issue`] when there is no randomness.
     pub fn with_sm2(mut self) -> Result<Self, PkiError> {
-        let (root, issuing) = authorities(&format!("{} sm2", self.name), KeyKind::Sm2, self.now_ms)?;
+        let (root, issuing) =
+            authorities(&format!("{} sm2", self.name), KeyKind::Sm2, self.now_ms, &Chance::System)?;
         self.sm2 = Some(Box::new(Sm2Authorities { root, issuing }));
         Ok(self)
     }
@@ -96,7 +116,15 @@ impl Province {
         sm2: Option<Sm2Authorities>,
     ) -> Result<Self, PkiError> {
         check_domain_name(name)?;
-        Ok(Self { name: name.to_owned(), prefixes, now_ms, root, issuing, sm2: sm2.map(Box::new) })
+        Ok(Self {
+            name: name.to_owned(),
+            prefixes,
+            now_ms,
+            root,
+            issuing,
+            sm2: sm2.map(Box::new),
+            chance: Chance::System,
+        })
     }
 
     /// The trust domain's name.
@@ -153,8 +181,8 @@ impl Province {
     /// # Errors
     /// [`PkiError::Instant`] or [`PkiError::Issue`] when the fields cannot be encoded.
     pub fn leaf(&self, spec: &LeafSpec) -> Result<Issued, PkiError> {
-        let key = spec.key.generate()?;
-        let params = spec.params()?;
+        let key = self.chance.key(spec.key)?;
+        let params = spec.params(self.chance.serial()?)?;
         let (root, issuing) = match (&self.sm2, key.is_sm2()) {
             (Some(sm2), true) => (&sm2.root, &sm2.issuing),
             (None, true) => return Err(PkiError::NoSm2Authority(self.name.clone())),
@@ -287,13 +315,19 @@ impl Authority {
 }
 
 /// A root and the issuing authority under it, with keys of that kind.
-fn authorities(name: &str, key: KeyKind, now_ms: i64) -> Result<(Authority, Authority), PkiError> {
-    let root_key = key.generate()?;
-    let root_params = authority_params(&format!("{name} root"), 1, now_ms, ROOT_DAYS)?;
+fn authorities(
+    name: &str,
+    key: KeyKind,
+    now_ms: i64,
+    chance: &Chance,
+) -> Result<(Authority, Authority), PkiError> {
+    let root_key = chance.key(key)?;
+    let root_params = authority_params(&format!("{name} root"), 1, now_ms, ROOT_DAYS, chance.serial()?)?;
     let root_der = root_key.finish(root_params.self_signed(&root_key)?.der());
     let root = Authority::new(block("CERTIFICATE", &root_der), root_key)?;
-    let issuing_key = key.generate()?;
-    let issuing_params = authority_params(&format!("{name} issuing"), 0, now_ms, ISSUING_DAYS)?;
+    let issuing_key = chance.key(key)?;
+    let issuing_params =
+        authority_params(&format!("{name} issuing"), 0, now_ms, ISSUING_DAYS, chance.serial()?)?;
     let issuing_der = issuing_key.finish(issuing_params.signed_by(&issuing_key, &root.issuer)?.der());
     let issuing = Authority::new(block("CERTIFICATE", &issuing_der), issuing_key)?;
     Ok((root, issuing))
@@ -309,9 +343,10 @@ fn authority_params(
     below: u8,
     now_ms: i64,
     valid_days: i64,
+    serial: SerialNumber,
 ) -> Result<CertificateParams, PkiError> {
     let mut params = CertificateParams::default();
-    params.serial_number = Some(random_serial()?);
+    params.serial_number = Some(serial);
     params.distinguished_name = common_name(name);
     params.not_before = instant(now_ms - BACKDATE_MS)?;
     params.not_after = instant(now_ms + valid_days * DAY_MS)?;
@@ -335,4 +370,23 @@ pub(crate) fn check_prefix(prefix: &str) -> Result<String, PkiError> {
         return Err(PkiError::Prefix(prefix.to_owned()));
     }
     Ok(prefix.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_certificates_and_keys_and_another_seed_others() {
+        let made = |seed: u8| {
+            let province = Province::seeded("hunan.tongban", &["43"], 1_790_000_000_000, [seed; 32]).unwrap();
+            let (tls, signing) =
+                (province.tls("430600").unwrap(), province.signing("430600", KeyKind::P256).unwrap());
+            let crls = province.crl(&[&tls.serial], 1_790_000_000_000, 1_790_000_100_000).unwrap();
+            (province.root_der().to_vec(), tls.chain_der, tls.key_der, signing.chain_der, crls.der)
+        };
+        assert_eq!(made(1), made(1));
+        assert_ne!(made(1).1, made(2).1);
+        assert_ne!(made(1).2, made(2).2);
+    }
 }

@@ -2,7 +2,7 @@
 //! province's own authority. The request names exactly what nodes demand of the certificate.
 
 use crate::PkiError;
-use crate::leaf::{KeyKind, LeafSpec};
+use crate::leaf::{KeyKind, LeafSpec, random_serial};
 
 /// A request and the key that it is for.
 pub struct Request {
@@ -25,7 +25,7 @@ pub fn request(domain: &str, division: &str, signing: bool, key: KeyKind) -> Res
         true => LeafSpec::signing(domain, division, key, 0),
         false => LeafSpec { key, ..LeafSpec::tls(domain, division, 0) },
     };
-    let mut params = spec.params()?;
+    let mut params = spec.params(random_serial()?)?;
     // The authority decides these.
     params.serial_number = None;
     params.use_authority_key_identifier_extension = false;

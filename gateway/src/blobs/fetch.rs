@@ -18,8 +18,9 @@ use proto::exchange::v1 as wire;
 use proto::exchange::v1::frame::Kind as Frame;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 /// What the server of a transfer says.
 pub(crate) enum Answer {
@@ -96,12 +97,12 @@ impl Run {
         want: Want,
         answers: &mut mpsc::Receiver<Answer>,
     ) -> Result<Durable<StoredBlob>, Refusal> {
-        let mut fetch = blocking(move || store.fetch(want.digest, want.length)).await?;
+        let mut fetch = blocking(self.blobs.threads, move || store.fetch(want.digest, want.length)).await?;
         self.resumed = fetch.resumed();
         if fetch.needs_list() || fetch.next() < fetch.chunks() {
             fetch = self.converse(fetch, answers).await?;
         }
-        blocking(move || fetch.finish()).await
+        blocking(self.blobs.threads, move || fetch.finish()).await
     }
 
     async fn converse(
@@ -136,8 +137,8 @@ impl Run {
             for answer in came.drain(..) {
                 match answer {
                     Answer::Head(head) if fetch.needs_list() => {
-                        fetch = blocking(move || fetch.take_list(head.length, &head.chunks).map(|()| fetch))
-                            .await?;
+                        let take = move || fetch.take_list(head.length, &head.chunks).map(|()| fetch);
+                        fetch = blocking(self.blobs.threads, take).await?;
                     }
                     Answer::Head(_) => {}
                     Answer::Chunk(chunk) => {
@@ -159,7 +160,8 @@ impl Run {
             self.came += chunks.len() as u64;
             let bytes: usize = chunks.iter().map(Bytes::len).sum();
             self.blobs.measures.blob_bytes_fetched.fetch_add(bytes as u64, Ordering::Relaxed);
-            fetch = blocking(move || fetch.take_chunks(&chunks).map(|()| fetch)).await?;
+            let take = move || fetch.take_chunks(&chunks).map(|()| fetch);
+            fetch = blocking(self.blobs.threads, take).await?;
             // No more than is written: what waits for the disk is in memory.
             let reaches = fetch.written() + ahead;
             if reaches.saturating_sub(below) >= BLOB_BURST_CHUNKS as u64 && below < fetch.chunks() {

@@ -49,8 +49,8 @@ impl Mend {
         if self.looks_on()
             && let Some(place) = self.place.take()
         {
-            let blobs = Arc::clone(blobs);
-            let page = tokio::task::spawn_blocking(move || search(&blobs, &place)).await;
+            let (threads, blobs) = (blobs.threads, Arc::clone(blobs));
+            let page = threads.begin(move || search(&blobs, &place)).await;
             match page.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into())) {
                 Ok((found, place)) => {
                     self.waiting.extend(found);

@@ -23,6 +23,7 @@ use crate::refusal::{Refusal, RefusalCode};
 use crate::store::blobs::{BlobError, BlobReader, BlobStore, StoredBlob, Upload, Uploaded};
 use crate::store::index::prefix_end;
 use crate::store::{Direction, Durable, Table};
+use crate::threads::Threads;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -40,6 +41,8 @@ pub struct Blobs {
     committer: CommitterHandle,
     snapshot: Arc<Shared<Snapshot>>,
     measures: Arc<Measures>,
+    /// Where files are written and read.
+    threads: Threads,
     /// Uploads and reads at once.
     places: Arc<Semaphore>,
     /// Held, with others, from the look at a file that is whole until it is journalled; held alone while
@@ -57,6 +60,7 @@ impl std::fmt::Debug for Blobs {
 pub async fn run(links: Arc<Links>, blobs: Arc<Blobs>) {
     let (clock, bells) = (Arc::clone(&links.clock), Arc::clone(&links.bells));
     tokio::select! {
+        biased;
         () = planner::run(links, Arc::clone(&blobs)) => {}
         () = sweep::run(clock, blobs, bells) => {}
     }
@@ -85,11 +89,12 @@ pub(crate) fn refusal(error: &BlobError) -> Refusal {
     Refusal::new(code, error.to_string())
 }
 
-/// Runs what reads or writes the disk on a thread that may block.
+/// Runs what reads or writes the disk where that may wait.
 pub(crate) async fn blocking<T: Send + 'static>(
+    threads: Threads,
     work: impl FnOnce() -> Result<T, BlobError> + Send + 'static,
 ) -> Result<T, Refusal> {
-    match tokio::task::spawn_blocking(work).await {
+    match threads.begin(work).await {
         Ok(done) => done.map_err(|error| refusal(&error)),
         Err(_) => Err(RefusalCode::StoreUnknown.into()),
     }
@@ -103,9 +108,10 @@ impl Blobs {
         committer: CommitterHandle,
         snapshot: Arc<Shared<Snapshot>>,
         measures: Arc<Measures>,
+        threads: Threads,
     ) -> Self {
         let places = Arc::new(Semaphore::new(BLOB_UPLOADS_MAX));
-        Self { store, archive, committer, snapshot, measures, places, keeping: RwLock::default() }
+        Self { store, archive, committer, snapshot, measures, threads, places, keeping: RwLock::default() }
     }
 
     /// What the node's disk has room for.
@@ -165,7 +171,7 @@ impl Blobs {
     /// `store.unknown` when the process is at its end.
     pub async fn upload_held(&self, name: String) -> Result<u64, Refusal> {
         let store = self.store.clone();
-        blocking(move || Ok(store.upload_held(&name))).await
+        blocking(self.threads, move || Ok(store.upload_held(&name))).await
     }
 
     async fn begin(
@@ -177,7 +183,7 @@ impl Blobs {
             return Err(Refusal::retry_after(RefusalCode::StoreFull, RETRY_SPACE_MILLIS, "the disk is low"));
         }
         let store = self.store.clone();
-        let upload = blocking(move || begin(&store)).await?;
+        let upload = blocking(self.threads, move || begin(&store)).await?;
         Ok(BlobUpload {
             blobs: Arc::clone(self),
             idle: Some(upload),
@@ -200,11 +206,11 @@ impl Blobs {
             return Err(Refusal::new(RefusalCode::BlobUnknown, digest.to_text()));
         }
         let store = self.store.clone();
-        let reader = blocking(move || store.reader(&digest)).await?;
+        let reader = blocking(self.threads, move || store.reader(&digest)).await?;
         if offset > reader.length() {
             return Err(Refusal::new(RefusalCode::BadRequest, format!("offset={offset}")));
         }
-        Ok(BlobParts { reader, at: offset, ready: VecDeque::new(), _place: place })
+        Ok(BlobParts { reader, threads: self.threads, at: offset, ready: VecDeque::new(), _place: place })
     }
 }
 
@@ -240,9 +246,11 @@ impl BlobUpload {
         let mut upload = self.idle().await?;
         let parts = std::mem::take(&mut self.waiting);
         self.waiting_bytes = 0;
-        self.writing = Some(tokio::task::spawn_blocking(move || {
-            parts.iter().try_for_each(|part| upload.write(part)).map(|()| upload)
-        }));
+        self.writing = Some(
+            self.blobs
+                .threads
+                .begin(move || parts.iter().try_for_each(|part| upload.write(part)).map(|()| upload)),
+        );
         Ok(())
     }
 
@@ -258,7 +266,7 @@ impl BlobUpload {
         let finished = tokio::spawn(async move {
             let _place = self;
             let _keeping = blobs.keeping.read().await;
-            let Uploaded { blob, duplicate } = blocking(move || upload.finish()).await?;
+            let Uploaded { blob, duplicate } = blocking(blobs.threads, move || upload.finish()).await?;
             blobs.measures.blob_bytes_uploaded.fetch_add(blob.length, Ordering::Relaxed);
             blobs.stored(&blob, true).await?;
             tracing::info!(digest = blob.digest.to_text(), bytes = blob.length, duplicate, "blob uploaded");
@@ -284,6 +292,7 @@ impl Drop for BlobUpload {
         if idle.is_none() && writing.is_none() {
             return;
         }
+        let threads = self.blobs.threads;
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 let upload = match (idle, writing) {
@@ -294,7 +303,7 @@ impl Drop for BlobUpload {
                 if let Some(mut upload) = upload {
                     let rest = move || parts.iter().try_for_each(|part| upload.write(part));
                     // What cannot be written is sent again.
-                    let _ = blocking(rest).await;
+                    let _ = blocking(threads, rest).await;
                 }
             });
         }
@@ -304,6 +313,7 @@ impl Drop for BlobUpload {
 /// A blob that is read, part by part.
 pub struct BlobParts {
     reader: BlobReader,
+    threads: Threads,
     at: u64,
     ready: VecDeque<Bytes>,
     _place: OwnedSemaphorePermit,
@@ -326,7 +336,7 @@ impl BlobParts {
                 return Ok(None);
             }
             let reader = self.reader.clone();
-            let chunks = blocking(move || {
+            let chunks = blocking(self.threads, move || {
                 let chunks = reader.chunks(first, BLOB_BURST_CHUNKS)?;
                 let holds = |(place, chunk): (u64, &Bytes)| reader.list().holds(first + place, chunk);
                 if (0..).zip(&chunks).all(holds) {

@@ -51,6 +51,7 @@ pub(super) async fn run(links: Arc<Links>, blobs: Arc<Blobs>) {
             let missing = planner.link_missing.then_some(ASK_AGAIN_MILLIS);
             let pause = pause.into_iter().chain(missing).chain(planner.mend.looks_on().then_some(0)).min();
             tokio::select! {
+                biased;
                 Some(ended) = planner.running.join_next() => {
                     if let Ok((want, ended)) = ended {
                         planner.end(&want, ended);
@@ -200,7 +201,8 @@ async fn page(
     peer: NodeId,
     from: Vec<u8>,
 ) -> Result<(Vec<Found>, Option<Vec<u8>>), Refusal> {
-    let read = tokio::task::spawn_blocking(move || {
+    let threads = blobs.threads;
+    let read = threads.begin(move || {
         let damaged =
             |error: crate::store::IndexError| Refusal::new(RefusalCode::StoreDamaged, error.to_string());
         let index = blobs.archive.index();
@@ -230,13 +232,15 @@ async fn page(
 async fn settle(blobs: &Arc<Blobs>, want: &Want, known: bool) -> Ended {
     let (store, digest) = (blobs.store.clone(), want.digest);
     let _keeping = blobs.keeping.read().await;
-    let blob = blocking(move || if known { store.known(&digest) } else { store.adopt(&digest) }).await;
+    let blob =
+        blocking(blobs.threads, move || if known { store.known(&digest) } else { store.adopt(&digest) })
+            .await;
     let outcome = match blob {
         Ok(blob) => blobs.stored(&blob, false).await,
         Err(refusal) => {
             if refusal.code == RefusalCode::BlobDigest {
                 let store = blobs.store.clone();
-                let _ = blocking(move || store.discard(&digest)).await;
+                let _ = blocking(blobs.threads, move || store.discard(&digest)).await;
             }
             Err(refusal)
         }

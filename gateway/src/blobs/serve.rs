@@ -6,6 +6,7 @@ use crate::id::{Digest, NodeId};
 use crate::limits::{BLOB_BURST_CHUNKS, BLOB_STALL_MILLIS_MAX};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::store::blobs::{BlobError, BlobReader};
+use crate::threads::Threads;
 use bytes::Bytes;
 use proto::exchange::v1 as wire;
 use proto::exchange::v1::frame::Kind as Frame;
@@ -44,7 +45,7 @@ async fn try_serve(
     let digest = Digest::from_wire(&ask.digest)
         .map_err(|error| Refusal::new(RefusalCode::BadRequest, error.to_string()))?;
     let asked = Arc::clone(blobs);
-    let opened = tokio::task::spawn_blocking(move || {
+    let opened = blobs.threads.begin(move || {
         // What was not sent and what is not here get one answer: a digest is no way to find out.
         match asked.was_sent(peer, &digest) {
             Ok(true) => asked.store.reader(&digest).map_err(|error| refusal(&error)),
@@ -63,7 +64,7 @@ async fn try_serve(
     let mut ahead: Option<JoinHandle<Result<Vec<Bytes>, BlobError>>> = None;
     while next < total {
         let below = *credit.borrow_and_update();
-        let Some(reading) = ahead.take().or_else(|| read_ahead(&reader, next, below)) else {
+        let Some(reading) = ahead.take().or_else(|| read_ahead(blobs.threads, &reader, next, below)) else {
             let stalled = Duration::from_millis(BLOB_STALL_MILLIS_MAX);
             match tokio::time::timeout(stalled, credit.changed()).await {
                 Ok(Ok(())) => continue,
@@ -75,7 +76,7 @@ async fn try_serve(
         let first = next;
         next += chunks.len() as u64;
         // While these are on their way out, the next are read.
-        ahead = read_ahead(&reader, next, below);
+        ahead = read_ahead(blobs.threads, &reader, next, below);
         for (index, data) in (first..).zip(chunks) {
             let bytes = data.len() as u64;
             let chunk = wire::BlobChunk { transfer: ask.transfer, index, data };
@@ -90,6 +91,7 @@ async fn try_serve(
 
 /// Starts to read chunks from `next` on, as far as credit reaches; nothing when it does not.
 fn read_ahead(
+    threads: Threads,
     reader: &BlobReader,
     next: u64,
     below: u64,
@@ -97,7 +99,7 @@ fn read_ahead(
     let count = below.min(reader.list().chunks()).checked_sub(next).filter(|count| *count > 0)?;
     let reader = reader.clone();
     let count = usize::try_from(count).unwrap_or(usize::MAX).min(BLOB_BURST_CHUNKS);
-    Some(tokio::task::spawn_blocking(move || reader.chunks(next, count)))
+    Some(threads.begin(move || reader.chunks(next, count)))
 }
 
 fn frame(kind: Frame) -> wire::Frame {

@@ -24,7 +24,7 @@ use crate::store::{Direction, Table};
 use crate::time::UnixMillis;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Sweeps every now and then, and once after the start removes what no fact names.
 pub(super) async fn run(clock: Arc<dyn Clock>, blobs: Arc<Blobs>, bells: Arc<Bells>) {
@@ -53,8 +53,7 @@ async fn now_and_then(clock: Arc<dyn Clock>, blobs: &Arc<Blobs>) {
     loop {
         tokio::time::sleep(Duration::from_millis(BLOB_SWEEP_MILLIS)).await;
         let store = blobs.store.clone();
-        // Files are dated by the system's clock.
-        let forgotten = blocking(move || store.forget_parked(SystemTime::now())).await;
+        let forgotten = blocking(blobs.threads, move || store.forget_parked(store.now())).await;
         if let Err(refusal) = blobs.sweep(clock.now()).await.and(forgotten) {
             tracing::warn!(code = %refusal.code, detail = refusal.detail,
                 "uploads that no entry names cannot be given up yet");
@@ -83,9 +82,9 @@ impl Blobs {
         let mut removed = 0;
         loop {
             let blobs = Arc::clone(self);
-            let found = tokio::task::spawn_blocking(move || {
-                blobs.store.unknown(BLOB_SWEEP_PAGE_MAX, |digest| blobs.is_known(digest))
-            });
+            let found = self
+                .threads
+                .begin(move || blobs.store.unknown(BLOB_SWEEP_PAGE_MAX, |digest| blobs.is_known(digest)));
             let found = found.await.unwrap_or_else(|_| Err(io::Error::other("the search panicked")));
             let found = found.map_err(|error| Refusal::new(RefusalCode::BlobDisk, error.to_string()))?;
             if found.is_empty() {
@@ -107,7 +106,7 @@ impl Blobs {
         // Nobody is between a rename and its commit now.
         let _alone = self.keeping.write().await;
         let blobs = Arc::clone(self);
-        blocking(move || {
+        blocking(self.threads, move || {
             let mut gone = 0;
             for digest in found {
                 let is_known = blobs.is_known(&digest);
@@ -168,7 +167,7 @@ impl Blobs {
         now: UnixMillis,
     ) -> Result<(Vec<Digest>, Option<Vec<u8>>), Refusal> {
         let blobs = Arc::clone(self);
-        let read = tokio::task::spawn_blocking(move || {
+        let read = self.threads.begin(move || {
             let (index, end) = (blobs.archive.index(), prefix_end(prefix));
             let page = index.range(Table::Blob, &from, &end, BLOB_SWEEP_PAGE_MAX, Direction::Ascending);
             let page = page.map_err(|error| Refusal::new(RefusalCode::StoreDamaged, error.to_string()))?;
@@ -203,7 +202,7 @@ impl Blobs {
             return Ok(0);
         }
         let (store, files) = (self.store.clone(), gone.clone());
-        blocking(move || files.iter().try_for_each(|digest| store.remove(digest))).await?;
+        blocking(self.threads, move || files.iter().try_for_each(|digest| store.remove(digest))).await?;
         let count = gone.len() as u64;
         self.committer.ask_patiently(|reply| Command::BlobsRemoved { blobs: gone, reply }).await?;
         Ok(count)

@@ -46,7 +46,7 @@ impl<K, T> Default for Turns<K, T> {
     }
 }
 
-impl<K: Copy + Eq + Hash, T> Turns<K, T> {
+impl<K: Copy + Ord + Hash, T> Turns<K, T> {
     /// Items that wait.
     pub fn len(&self) -> usize {
         self.length
@@ -96,6 +96,8 @@ impl<K: Copy + Eq + Hash, T> Turns<K, T> {
         if !keys.contains(&key) {
             keys.push(key);
         }
+        // The map's own order is another in each process.
+        keys.sort_unstable();
         self.push(&keys, weight, item);
     }
 

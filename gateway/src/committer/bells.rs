@@ -6,13 +6,13 @@
 //! rings after the snapshot shows what it did; bells carry nothing themselves.
 
 use crate::id::NodeId;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
 /// What somebody may wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Topic {
     /// The log to this peer grew: its link has something to send.
     Outbound(NodeId),
@@ -33,7 +33,8 @@ pub struct Silent;
 /// Who listens to what. Shared by everybody who reads a node's state.
 #[derive(Debug, Default)]
 pub struct Bells {
-    listeners: Mutex<HashMap<Topic, Vec<Arc<Notify>>>>,
+    /// In an order: all are woken at the end.
+    listeners: Mutex<BTreeMap<Topic, Vec<Arc<Notify>>>>,
     silent: AtomicBool,
 }
 

@@ -1,6 +1,6 @@
 //! The end of a commit: it is synced, the index and the readers are told, and then whoever asked.
 //!
-//! A lone commit lands where it was made. While more waits, it lands on a thread of its own ([`LandingThread`]),
+//! A lone commit lands where it was made. While more waits, it lands on a thread of its own ([`Beside`]),
 //! and the committer judges the next one meanwhile. There is one commit on its way at most, so the
 //! journal's last frame is the only one that may be torn, and everything lands in order.
 
@@ -111,7 +111,75 @@ impl Landing {
     }
 }
 
-/// The thread on which a commit lands while the next one is judged. It ends with this.
+/// Where a commit lands while the next one is judged.
+pub(super) enum Beside {
+    Thread(LandingThread),
+    /// On the committer's own, when it says so: a simulated process has one thread.
+    Later(Arc<Landing>, Option<Box<WrittenCommit>>),
+}
+
+impl Beside {
+    /// Starts a thread; `wake` is called whenever a commit has landed.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(super) fn thread(landing: Arc<Landing>, wake: impl Fn() + Send + 'static) -> std::io::Result<Self> {
+        Ok(Self::Thread(LandingThread::start(landing, wake)?))
+    }
+
+    /// Nothing lands before [`Beside::wait`].
+    pub(super) fn later(landing: Arc<Landing>) -> Self {
+        Self::Later(landing, None)
+    }
+
+    /// Whether lone commits land beside as well.
+    pub(super) fn is_always(&self) -> bool {
+        matches!(self, Self::Later(..))
+    }
+
+    /// Sends a commit on its way. The one before has landed.
+    pub(super) fn send(&mut self, commit: WrittenCommit) {
+        match self {
+            Self::Thread(thread) => thread.send(commit),
+            Self::Later(_, waits) => {
+                let before = waits.replace(Box::new(commit));
+                assert!(before.is_none(), "one commit is on its way at most");
+            }
+        }
+    }
+
+    /// Whether a commit is on its way, as far as was asked.
+    pub(super) fn is_busy(&self) -> bool {
+        match self {
+            Self::Thread(thread) => thread.busy,
+            Self::Later(_, waits) => waits.is_some(),
+        }
+    }
+
+    /// Whether the commit that was on its way has landed meanwhile.
+    ///
+    /// # Errors
+    /// It did not become durable.
+    pub(super) fn has_landed(&mut self) -> Result<bool, CommitError> {
+        match self {
+            Self::Thread(thread) => thread.has_landed(),
+            Self::Later(..) => Ok(false),
+        }
+    }
+
+    /// Waits for the commit that is on its way.
+    ///
+    /// # Errors
+    /// It did not become durable.
+    pub(super) fn wait(&mut self) -> Result<(), CommitError> {
+        match self {
+            Self::Thread(thread) => thread.wait(),
+            Self::Later(landing, waits) => waits.take().map_or(Ok(()), |commit| landing.land(*commit)),
+        }
+    }
+}
+
+/// The thread on which a commit lands. It ends with this.
 pub(super) struct LandingThread {
     commits: Option<mpsc::Sender<WrittenCommit>>,
     landed: mpsc::Receiver<Result<(), CommitError>>,
@@ -120,11 +188,7 @@ pub(super) struct LandingThread {
 }
 
 impl LandingThread {
-    /// Starts it; `wake` is called whenever a commit has landed.
-    ///
-    /// # Errors
-    /// When the system gives no thread.
-    pub(super) fn start(landing: Arc<Landing>, wake: impl Fn() + Send + 'static) -> std::io::Result<Self> {
+    fn start(landing: Arc<Landing>, wake: impl Fn() + Send + 'static) -> std::io::Result<Self> {
         let (commits, work) = mpsc::channel::<WrittenCommit>();
         let (tell, landed) = mpsc::channel();
         let thread = std::thread::Builder::new().name("landing".into()).spawn(move || {
@@ -141,23 +205,13 @@ impl LandingThread {
         Ok(Self { commits: Some(commits), landed, busy: false, thread: Some(thread) })
     }
 
-    /// Sends a commit on its way. The one before has landed.
-    pub(super) fn send(&mut self, commit: WrittenCommit) {
+    fn send(&mut self, commit: WrittenCommit) {
         let sent = self.commits.as_ref().is_some_and(|commits| commits.send(commit).is_ok());
         assert!(sent, "{DIED}");
         self.busy = true;
     }
 
-    /// Whether a commit is on its way, as far as was asked.
-    pub(super) fn is_busy(&self) -> bool {
-        self.busy
-    }
-
-    /// Whether the commit that was on its way has landed meanwhile.
-    ///
-    /// # Errors
-    /// It did not become durable.
-    pub(super) fn has_landed(&mut self) -> Result<bool, CommitError> {
+    fn has_landed(&mut self) -> Result<bool, CommitError> {
         match self.landed.try_recv() {
             Ok(landed) => {
                 self.busy = false;
@@ -168,11 +222,7 @@ impl LandingThread {
         }
     }
 
-    /// Waits for the commit that is on its way.
-    ///
-    /// # Errors
-    /// It did not become durable.
-    pub(super) fn wait(&mut self) -> Result<(), CommitError> {
+    fn wait(&mut self) -> Result<(), CommitError> {
         self.busy = false;
         self.landed.recv().expect(DIED)
     }

@@ -172,9 +172,9 @@ pub struct InLog {
 #[derive(Debug, Default, Clone)]
 pub struct Documents {
     /// Standards by digest, with their payload bytes.
-    pub standards: HashMap<Digest, (Arc<Standard>, Bytes, Vec<NodeId>)>,
+    pub standards: BTreeMap<Digest, (Arc<Standard>, Bytes, Vec<NodeId>)>,
     /// Agreements by digest, with their payload bytes.
-    pub agreements: HashMap<Digest, (Arc<AgreementRecord>, Bytes)>,
+    pub agreements: BTreeMap<Digest, (Arc<AgreementRecord>, Bytes)>,
 }
 
 /// Rows as a commit leaves them; nothing: deleted.

@@ -2,7 +2,7 @@
 //!
 //! For each command it asks the rules, lets the ledger do what they decided, and at the end signs one
 //! checkpoint per log, writes one frame, and only then lets anybody know. It is one object without
-//! threads ([`Core::commit`]); [`spawn`] gives it a thread, a simulator calls it in line.
+//! threads ([`Core::commit`]); [`spawn`] gives it a thread, [`spawn_inline`] a task of a simulated process.
 //!
 //! A crash before the frame is synced leaves nothing of the commit: no reply was sent, and no
 //! signature left the process. A crash after it leaves the whole commit in the journal; the index is
@@ -11,6 +11,7 @@
 pub mod bells;
 mod blobs;
 pub mod command;
+mod inline;
 mod landing;
 pub mod ledger;
 mod queue;
@@ -19,6 +20,7 @@ mod thread;
 mod verdict;
 
 pub use command::{Command, ContactOutcome, PeerStatement, Reply, Submission, Submitted};
+pub use inline::{Pace, spawn_inline};
 pub use queue::Queue;
 pub use thread::{CommitterHandle, spawn};
 
@@ -48,7 +50,7 @@ use crate::time::UnixMillis;
 use crate::wire;
 use bells::{Bells, Ringer};
 use bytes::Bytes;
-use landing::{Landing, LandingThread, Shown, WrittenCommit};
+use landing::{Beside, Landing, Shown, WrittenCommit};
 use ledger::{Appending, Content, Documents, Draft, Ledger, head};
 use prost::Message as _;
 use queue::{Company, Share};
@@ -165,7 +167,7 @@ pub struct Core {
     keys: Arc<KeyBook>,
     landing: Arc<Landing>,
     /// Where commits land beside the next one; none: each lands where it was made.
-    beside: Option<LandingThread>,
+    beside: Option<Beside>,
     touched: BTreeSet<NodeId>,
     /// To whom the copy of each peer's log was stated.
     stated: BTreeMap<NodeId, Statements>,
@@ -318,7 +320,7 @@ impl Core {
     /// # Errors
     /// When the system gives no thread.
     pub(super) fn land_beside(&mut self, wake: impl Fn() + Send + 'static) -> std::io::Result<()> {
-        self.beside = Some(LandingThread::start(Arc::clone(&self.landing), wake)?);
+        self.beside = Some(Beside::thread(Arc::clone(&self.landing), wake)?);
         Ok(())
     }
 
@@ -1033,7 +1035,9 @@ impl Core {
                 let commit = self.written(written, commit, bodies, bytes, places, began);
                 // Whoever waits for the index to be settled waits for this commit as well.
                 match &mut self.beside {
-                    Some(beside) if more && self.settling.is_empty() => beside.send(commit),
+                    Some(beside) if (more || beside.is_always()) && self.settling.is_empty() => {
+                        beside.send(commit);
+                    }
                     _ => {
                         self.landing.land(commit)?;
                         self.ledger.landed();

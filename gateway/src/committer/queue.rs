@@ -12,7 +12,7 @@ use crate::time::UnixMillis;
 use std::collections::{HashMap, VecDeque};
 
 /// What a command concerns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Lane {
     /// Submissions to a peer.
     To(NodeId),

@@ -82,9 +82,8 @@ pub fn spawn(
     mut core: Core,
     stopped: oneshot::Sender<Result<(), CommitError>>,
 ) -> std::io::Result<(CommitterHandle, JoinHandle<()>)> {
-    let (submissions, submitted) = mpsc::channel(COMMITTER_QUEUE_MAX);
-    let (owed, owing) = mpsc::channel(COMMITTER_QUEUE_MAX);
-    let weak = owed.downgrade();
+    let (handle, mut arriving) = queues();
+    let weak = handle.owed.downgrade();
     core.land_beside(move || {
         // A full queue wakes the committer by itself, and a closed one has it wait for the landing.
         if let Some(owed) = weak.upgrade() {
@@ -93,12 +92,11 @@ pub fn spawn(
     })?;
     // Only waits: it has no clock, no sockets and no other thread.
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let mut arriving = Arriving { submitted, owing, runtime };
     let thread = std::thread::Builder::new().name("committer".into()).spawn(move || {
         let mut waiting = Queue::default();
         let mut run = || loop {
             while waiting.is_empty() && !core.has_backlog() {
-                let open = arriving.take_over(&mut waiting, true);
+                let open = arriving.take_over(&runtime, &mut waiting, true);
                 // Also to see whether the last one landed well.
                 core.is_landing()?;
                 if !open {
@@ -106,41 +104,53 @@ pub fn spawn(
                     return core.flush();
                 }
             }
-            arriving.take_over(&mut waiting, false);
+            arriving.take_waiting(&mut waiting);
             core.commit_from(&mut waiting, &mut |waiting, wait| {
-                arriving.take_over(waiting, wait);
+                arriving.take_over(&runtime, waiting, wait);
             })?;
         };
         let ended = run();
         let _ = stopped.send(ended);
     })?;
-    Ok((CommitterHandle { submissions, owed }, thread))
+    Ok((handle, thread))
+}
+
+/// Both ends of the queues.
+pub(super) fn queues() -> (CommitterHandle, Arriving) {
+    let (submissions, submitted) = mpsc::channel(COMMITTER_QUEUE_MAX);
+    let (owed, owing) = mpsc::channel(COMMITTER_QUEUE_MAX);
+    (CommitterHandle { submissions, owed }, Arriving { submitted, owing })
 }
 
 /// The receiving ends.
-struct Arriving {
+pub(super) struct Arriving {
     submitted: mpsc::Receiver<Command>,
     owing: mpsc::Receiver<Command>,
-    runtime: tokio::runtime::Runtime,
 }
 
 impl Arriving {
     /// Moves what has arrived to what waits, as far as one commit may take of either: the rest is bounded
     /// where it is. Told to wait, it does so for a command, or for a commit that lands. Says whether
     /// anybody is left who could ask.
-    fn take_over(&mut self, waiting: &mut Queue, wait: bool) -> bool {
-        let mut open = true;
-        if wait {
-            let next = self.runtime.block_on(async {
-                tokio::select! {
-                    biased;
-                    Some(command) = self.owing.recv() => Some(command),
-                    Some(command) = self.submitted.recv() => Some(command),
-                    else => None,
-                }
-            });
-            open = next.map(|command| push(waiting, command)).is_some();
-        }
+    fn take_over(&mut self, runtime: &tokio::runtime::Runtime, waiting: &mut Queue, wait: bool) -> bool {
+        let open = !wait || runtime.block_on(self.take_next(waiting));
+        self.take_waiting(waiting);
+        open
+    }
+
+    /// Waits for a command or a landing. Says whether anybody is left who could ask.
+    pub(super) async fn take_next(&mut self, waiting: &mut Queue) -> bool {
+        let next = tokio::select! {
+            biased;
+            Some(command) = self.owing.recv() => Some(command),
+            Some(command) = self.submitted.recv() => Some(command),
+            else => None,
+        };
+        next.map(|command| push(waiting, command)).is_some()
+    }
+
+    /// Moves what has arrived to what waits.
+    pub(super) fn take_waiting(&mut self, waiting: &mut Queue) {
         while waiting.len() - waiting.submissions() < COMMIT_COMMANDS_MAX
             && let Ok(command) = self.owing.try_recv()
         {
@@ -151,7 +161,6 @@ impl Arriving {
         {
             push(waiting, command);
         }
-        open
     }
 }
 

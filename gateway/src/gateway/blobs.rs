@@ -222,7 +222,7 @@ impl Gateway {
             return Ok(Vec::new());
         }
         let (gateway, places, name) = (self.clone(), reading.next.clone(), reading.consumer.clone());
-        let found = tokio::task::spawn_blocking(move || gateway.blob_events_from(next, &places, &name));
+        let found = self.0.links.threads.begin(move || gateway.blob_events_from(next, &places, &name));
         let found = found.await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))?;
         if let Some(last) = found.last() {
             reading.next.insert(me, LogPosition { index: last.position.index + 1, ..last.position });

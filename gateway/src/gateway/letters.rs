@@ -439,7 +439,7 @@ impl Gateway {
     /// Reads a letter on a thread that may block.
     async fn letter_patiently(&self, peer: Option<NodeId>, id: MessageId) -> Result<LetterContent, Refusal> {
         let gateway = self.clone();
-        let found = tokio::task::spawn_blocking(move || gateway.letter(peer, id)).await;
+        let found = self.0.links.threads.begin(move || gateway.letter(peer, id)).await;
         found.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))
     }
 

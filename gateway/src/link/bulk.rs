@@ -20,7 +20,7 @@ use crate::refusal::{Refusal, RefusalCode};
 use bytes::Bytes;
 use proto::exchange::v1 as wire;
 use proto::exchange::v1::frame::Kind as Frame;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -147,8 +147,8 @@ async fn converse(
         blobs,
         peer: stream.peer,
         outgoing: stream.outgoing.clone(),
-        fetches: HashMap::new(),
-        serves: HashMap::new(),
+        fetches: BTreeMap::new(),
+        serves: BTreeMap::new(),
         tasks: JoinSet::new(),
         next_transfer: 0,
         serving: 0,
@@ -208,9 +208,9 @@ struct Bulk {
     peer: NodeId,
     outgoing: mpsc::Sender<wire::Frame>,
     /// Own transfers, by our numbers.
-    fetches: HashMap<u64, mpsc::Sender<Answer>>,
+    fetches: BTreeMap<u64, mpsc::Sender<Answer>>,
     /// The peer's transfers, by its numbers, with the credit that it gives.
-    serves: HashMap<u64, watch::Sender<u64>>,
+    serves: BTreeMap<u64, watch::Sender<u64>>,
     tasks: JoinSet<Ended>,
     next_transfer: u64,
     /// Transfers of the peer that hold memory: also those that were stopped and have not noticed yet.

@@ -61,6 +61,7 @@ pub(super) async fn deliver(
         let batch = if in_flight.len() < credit { read(&links, log, next).await? } else { None };
         let Some(batch) = batch else {
             tokio::select! {
+                biased;
                 rung = listener.rung() => if rung.is_err() { return Ok(()) },
                 changed = receipted.changed() => if changed.is_err() { return Ok(()) },
             }
@@ -131,6 +132,7 @@ async fn read(links: &Arc<Links>, log: LogId, from: u64) -> Result<Option<Stored
     if from >= held {
         return Ok(None);
     }
+    let threads = links.threads;
     let links = Arc::clone(links);
     // What was just committed is in memory; a lone message need not wait for another thread.
     let recent = links.archive.is_recent(log, from);
@@ -145,5 +147,5 @@ async fn read(links: &Arc<Links>, log: LogId, from: u64) -> Result<Option<Stored
     if recent {
         return read();
     }
-    tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))
+    threads.begin(read).await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))
 }

@@ -31,6 +31,7 @@ use crate::overload::quota::{Quotas, Rate};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::signer::Signer;
 use crate::suite::Suite;
+use crate::threads::Threads;
 use arc_swap::ArcSwap;
 use certs::{Purpose, TrustStore};
 use patrol::Patrol;
@@ -87,8 +88,10 @@ pub struct Links {
     pub randomness: Arc<dyn Randomness>,
     /// What is told about links and batches.
     pub measures: Arc<Measures>,
-    live: Mutex<HashMap<NodeId, LiveLink>>,
-    bulk: Mutex<HashMap<NodeId, bulk::LiveBulk>>,
+    /// Where logs are read.
+    pub threads: Threads,
+    live: Mutex<BTreeMap<NodeId, LiveLink>>,
+    bulk: Mutex<BTreeMap<NodeId, bulk::LiveBulk>>,
     /// Counts the times that a bulk link to dial was asked for.
     bulk_wanted: Mutex<HashMap<NodeId, watch::Sender<u64>>>,
     blobs: OnceLock<Arc<Blobs>>,
@@ -142,6 +145,8 @@ pub struct LinksParts {
     pub peer_rate: Rate,
     /// See [`Links`].
     pub measures: Arc<Measures>,
+    /// See [`Links`].
+    pub threads: Threads,
 }
 
 impl Links {
@@ -162,6 +167,7 @@ impl Links {
             clock: parts.clock,
             randomness: parts.randomness,
             measures: parts.measures,
+            threads: parts.threads,
             live: Mutex::default(),
             bulk: Mutex::default(),
             bulk_wanted: Mutex::default(),

@@ -8,7 +8,7 @@
 use crate::limits::TRUST_POLL_MILLIS;
 use crate::peer::Standing;
 use crate::refusal::{Refusal, RefusalCode};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -23,7 +23,7 @@ pub(super) struct Patrol(Mutex<Round>);
 
 #[derive(Default)]
 struct Round {
-    posts: HashMap<u64, Post>,
+    posts: BTreeMap<u64, Post>,
     next: u64,
     walking: bool,
 }

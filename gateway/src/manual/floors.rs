@@ -6,7 +6,8 @@
 //!        ├────────────────────────────────────────────────────────────────────────┤
 //!   5    │ gateway  link  respond  reconcile  proof                         shell  │ holds no rules
 //!        ├────────────────────────────────────────────────────────────────────────┤
-//!   4    │ committer archive store wire signer keybook measure peer clock   ports  │ decides nothing
+//!   4    │ committer archive store wire signer keybook measure peer clock  ports   │ decides nothing
+//!        │ threads                                                                │
 //!        ├────────────────────────────────────────────────────────────────────────┤
 //!   3    │ authorize  channel  health  overload  service                    rules  │ ┐
 //!        ├────────────────────────────────────────────────────────────────────────┤ │ pure: no I/O,
@@ -53,7 +54,12 @@
 //! # Doors that one module alone may open
 //!
 //! One file imports `sled`, one folder `tonic`, one crate `clap`; one module draws the time and one
-//! the dice ([`crate::clock`]). The simulator replaces all of them and the committer's thread.
+//! the dice ([`crate::clock`]), one says where work goes that blocks ([`crate::threads`]). The simulator
+//! replaces all of them and the committer's thread ([`spawn_inline`]), and dials and accepts without sockets
+//! ([`crate::peer::Dial`]).
+//!
+//! Whatever is observable from outside must not depend on a hash map's own order, nor on which branch of a
+//! `select!` is looked at first: maps that are walked are ordered, selections are `biased`.
 //!
 //! [`channel::outbound`]: crate::channel::outbound
 //! [`channel::inbound`]: crate::channel::inbound
@@ -63,3 +69,4 @@
 //! [`VerifiedBatch`]: crate::channel::batch::VerifiedBatch
 //! [`Permit`]: crate::authorize::Permit
 //! [`Durable`]: crate::store::Durable
+//! [`spawn_inline`]: crate::committer::spawn_inline

@@ -51,19 +51,21 @@ pub async fn run(links: &Arc<Links>, peer: NodeId, timeout: Duration) -> Result<
     let in_theirs = theirs(reply.outbound, inbound)?;
     let sizes = (out_theirs.size, in_theirs.size);
     let states_theirs = counts(reply.cases_by_state);
+    let threads = links.threads;
     let links = Arc::clone(links);
-    tokio::task::spawn_blocking(move || {
-        let out_ours = totals(&links, out, sizes.0)?;
-        let in_ours = totals(&links, inbound, sizes.1)?;
-        let states_ours = cases_by_state(&links, peer)?;
-        Ok(plan::compare(
-            [(out.channel, out_ours, out_theirs), (inbound.channel, in_ours, in_theirs)],
-            states_ours,
-            states_theirs,
-        ))
-    })
-    .await
-    .unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))
+    threads
+        .begin(move || {
+            let out_ours = totals(&links, out, sizes.0)?;
+            let in_ours = totals(&links, inbound, sizes.1)?;
+            let states_ours = cases_by_state(&links, peer)?;
+            Ok(plan::compare(
+                [(out.channel, out_ours, out_theirs), (inbound.channel, in_ours, in_theirs)],
+                states_ours,
+                states_theirs,
+            ))
+        })
+        .await
+        .unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))
 }
 
 /// Answers a peer's question.
@@ -72,28 +74,30 @@ pub(crate) async fn answer(
     peer: NodeId,
     request: wire::ReconcileRequest,
 ) -> Result<wire::ReconcileReply, Refusal> {
+    let threads = links.threads;
     let links = Arc::clone(links);
-    tokio::task::spawn_blocking(move || {
-        let (out, inbound) = (links.out_log(peer), links.in_log(peer));
-        // The asker's outbound log is our inbound log.
-        let inbound_totals = totals(&links, inbound, request.outbound_size_max)?;
-        let out_totals = totals(&links, out, request.inbound_size_max)?;
-        let to_wire = |log: LogId, totals: LogTotals| wire::ChannelTotals {
-            epoch: log.epoch,
-            size: totals.size,
-            root: Bytes::copy_from_slice(&totals.root),
-            by_kind: to_counts(totals.by_kind),
-            held: totals.held,
-        };
-        Ok(wire::ReconcileReply {
-            request: request.request,
-            outbound: Some(to_wire(out, out_totals)),
-            inbound: Some(to_wire(inbound, inbound_totals)),
-            cases_by_state: to_counts(cases_by_state(&links, peer)?),
+    threads
+        .begin(move || {
+            let (out, inbound) = (links.out_log(peer), links.in_log(peer));
+            // The asker's outbound log is our inbound log.
+            let inbound_totals = totals(&links, inbound, request.outbound_size_max)?;
+            let out_totals = totals(&links, out, request.inbound_size_max)?;
+            let to_wire = |log: LogId, totals: LogTotals| wire::ChannelTotals {
+                epoch: log.epoch,
+                size: totals.size,
+                root: Bytes::copy_from_slice(&totals.root),
+                by_kind: to_counts(totals.by_kind),
+                held: totals.held,
+            };
+            Ok(wire::ReconcileReply {
+                request: request.request,
+                outbound: Some(to_wire(out, out_totals)),
+                inbound: Some(to_wire(inbound, inbound_totals)),
+                cases_by_state: to_counts(cases_by_state(&links, peer)?),
+            })
         })
-    })
-    .await
-    .unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))
+        .await
+        .unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))
 }
 
 fn counts(counts: Vec<wire::Count>) -> BTreeMap<String, u64> {

@@ -13,7 +13,7 @@ use crate::id::NodeId;
 use crate::limits::{FRAME_BYTES_MAX, HANDSHAKE_MILLIS_MAX, REDIAL_MILLIS_MAX, REDIAL_MILLIS_MIN};
 use crate::link::{self, Links};
 use crate::measure::{Measures, Side};
-use crate::peer::PeerStream;
+use crate::peer::{Dial, PeerStream};
 use crate::refusal::{Refusal, RefusalCode};
 use arc_swap::ArcSwap;
 use hyper_util::rt::TokioIo;
@@ -21,16 +21,17 @@ use proto::exchange::v1::exchange_client::ExchangeClient;
 use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Endpoint;
 
 /// Whom to dial, and as whom.
-pub struct Dial {
+pub struct TlsDial {
     /// Who must answer.
     pub peer: NodeId,
     /// host:port.
@@ -41,11 +42,29 @@ pub struct Dial {
     pub trust: TrustHandle,
     /// The clock.
     pub clock: Clock,
+    /// Told about refused handshakes.
+    pub measures: Arc<Measures>,
+}
+
+impl Dial for TlsDial {
+    type Connection = tonic::transport::Channel;
+
+    fn peer(&self) -> NodeId {
+        self.peer
+    }
+
+    fn address(&self) -> &str {
+        &self.address
+    }
+
+    async fn connect(&self) -> Result<(Self::Connection, PeerStream), Refusal> {
+        connect(self).await
+    }
 }
 
 /// Dials whenever no link to the peer stands and its circuit says so, until the task is dropped.
-pub async fn keep_dialling(links: Arc<Links>, dial: Arc<Dial>) {
-    let peer = dial.peer;
+pub async fn keep_dialling<D: Dial>(links: Arc<Links>, dial: Arc<D>) {
+    let peer = dial.peer();
     let mut changes = links.changes_of(peer);
     // When both sides may dial, the lower node goes first: the other finds a link standing.
     let patience = Duration::from_millis(if links.me < peer { 0 } else { 3 * REDIAL_MILLIS_MIN });
@@ -72,7 +91,7 @@ pub async fn keep_dialling(links: Arc<Links>, dial: Arc<Dial>) {
             Decision::Dial => {
                 tokio::time::sleep(patience).await;
                 if !links.is_live(peer) {
-                    dial_once(&links, &dial).await;
+                    dial_once(&links, &*dial).await;
                 }
             }
         }
@@ -80,14 +99,15 @@ pub async fn keep_dialling(links: Arc<Links>, dial: Arc<Dial>) {
 }
 
 /// Dials a bulk link whenever one is asked for and none stands, until the task is dropped.
-pub async fn keep_bulk(links: Arc<Links>, dial: Arc<Dial>) {
-    let mut wanted = links.bulk_wanted(dial.peer);
+pub async fn keep_bulk<D: Dial>(links: Arc<Links>, dial: Arc<D>) {
+    let peer = dial.peer();
+    let mut wanted = links.bulk_wanted(peer);
     let mut pause = REDIAL_MILLIS_MIN;
     while wanted.changed().await.is_ok() {
-        if links.is_bulk_live(dial.peer) {
+        if links.is_bulk_live(peer) {
             continue;
         }
-        match connect(&dial, &links.measures).await {
+        match dial.connect().await {
             Ok((connection, stream)) => {
                 let ended = link::run_bulk(Arc::clone(&links), stream).await;
                 drop(connection);
@@ -96,7 +116,7 @@ pub async fn keep_bulk(links: Arc<Links>, dial: Arc<Dial>) {
                     continue;
                 }
             }
-            Err(refusal) => tracing::info!(peer = %dial.peer, address = dial.address, code = %refusal.code,
+            Err(refusal) => tracing::info!(%peer, address = dial.address(), code = %refusal.code,
                 detail = refusal.detail, "peer not reached for a bulk link"),
         }
         let mut jitter = [0; 2];
@@ -108,9 +128,9 @@ pub async fn keep_bulk(links: Arc<Links>, dial: Arc<Dial>) {
 }
 
 /// One dial, and the conversation that comes of it.
-async fn dial_once(links: &Arc<Links>, dial: &Dial) {
-    let peer = dial.peer;
-    match connect(dial, &links.measures).await {
+async fn dial_once<D: Dial>(links: &Arc<Links>, dial: &D) {
+    let peer = dial.peer();
+    match dial.connect().await {
         Ok((connection, stream)) => {
             let since = Instant::now();
             let outcome = link::run(Arc::clone(links), stream).await;
@@ -121,17 +141,14 @@ async fn dial_once(links: &Arc<Links>, dial: &Dial) {
             drop(connection);
         }
         Err(refusal) => {
-            tracing::info!(%peer, address = dial.address, outcome = "not reached", code = %refusal.code,
+            tracing::info!(%peer, address = dial.address(), outcome = "not reached", code = %refusal.code,
                 detail = refusal.detail, "peer not reached");
             links.circuit(peer, Event::Failed(refusal.code));
         }
     }
 }
 
-async fn connect(
-    dial: &Dial,
-    measures: &Arc<Measures>,
-) -> Result<(tonic::transport::Channel, PeerStream), Refusal> {
+async fn connect(dial: &TlsDial) -> Result<(tonic::transport::Channel, PeerStream), Refusal> {
     let unreached = |why: String| Refusal::new(RefusalCode::NotContacted, why);
     let certificates: Arc<Mutex<Vec<CertificateDer<'static>>>> = Arc::default();
     let endpoint = Endpoint::from_static("http://peer.tongban")
@@ -143,7 +160,7 @@ async fn connect(
         .keep_alive_while_idle(true)
         .connect_timeout(Duration::from_millis(HANDSHAKE_MILLIS_MAX));
     let (address, config, seen) = (dial.address.clone(), dial.config.load_full(), Arc::clone(&certificates));
-    let measures = Arc::clone(measures);
+    let measures = Arc::clone(&dial.measures);
     let connector = tower::service_fn(move |_| {
         let (address, config, seen) = (address.clone(), Arc::clone(&config), Arc::clone(&seen));
         let measures = Arc::clone(&measures);

@@ -5,7 +5,7 @@ pub mod client;
 mod read_ahead;
 pub mod run;
 pub mod server;
-mod standing;
+pub mod standing;
 pub mod tls;
 
 use crate::limits::{BLOB_CHUNK_BYTES, FRAME_BYTES_MAX};

@@ -1,7 +1,7 @@
 //! Connects a gateway to its partners: the listener, one dialling task per peer with an address, and
 //! the watch over certificate files, which swaps trust and TLS configuration while everything runs.
 
-use super::client::{Dial, keep_bulk, keep_dialling};
+use super::client::{TlsDial, keep_bulk, keep_dialling};
 use super::server;
 use super::tls::{Clock, TlsError, TrustHandle, client_config, server_config};
 use crate::gateway::Gateway;
@@ -122,7 +122,8 @@ pub fn connect(gateway: &Gateway, settings: Settings) -> Result<Connected, Conne
         let config = client_config(&identity, trust.clone(), clock.clone(), division)?;
         let config = Arc::new(ArcSwap::from_pointee(config));
         clients.insert(division, Arc::clone(&config));
-        let dial = Dial { peer: peer.node, address, config, trust: trust.clone(), clock: clock.clone() };
+        let (trust, clock, measures) = (trust.clone(), clock.clone(), Arc::clone(&links.measures));
+        let dial = TlsDial { peer: peer.node, address, config, trust, clock, measures };
         let dial = Arc::new(dial);
         tasks.spawn(keep_bulk(Arc::clone(&links), Arc::clone(&dial)));
         tasks.spawn(keep_dialling(Arc::clone(&links), dial));

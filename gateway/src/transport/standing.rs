@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use std::sync::{Arc, Mutex};
 
 /// A certificate chain and the last verdict on it.
-pub(super) struct CertificateStanding {
+pub struct CertificateStanding {
     chain: Vec<CertificateDer<'static>>,
     trust: TrustHandle,
     clock: Clock,
@@ -20,7 +20,10 @@ pub(super) struct CertificateStanding {
 
 impl CertificateStanding {
     /// Judges the chain and says whom it speaks for.
-    pub(super) fn new(
+    ///
+    /// # Errors
+    /// [`RefusalCode::NotTrusted`](crate::refusal::RefusalCode::NotTrusted) with the reason's code.
+    pub fn new(
         chain: Vec<CertificateDer<'static>>,
         trust: TrustHandle,
         clock: Clock,

@@ -33,6 +33,7 @@ use gateway::store::journal::Options;
 use gateway::store::memory::{Crash, MemoryDisk, Unsynced};
 use gateway::store::{Index as _, Journal as _, JournalReader, Position, Table};
 use gateway::suite::{Hash, PublicKey};
+use gateway::threads::Threads;
 use gateway::time::UnixMillis;
 use gateway::wire::document::Document as _;
 use gateway::wire::envelope::Envelope;
@@ -308,6 +309,7 @@ impl Site {
             randomness: Arc::clone(&self.random) as _,
             peer_rate: Bounds::default().peer,
             measures: Arc::default(),
+            threads: Threads::Many,
         }));
         Ok(Node {
             me: self.me,

@@ -22,7 +22,8 @@ use gateway::signer::{FileSigner, Signer};
 use gateway::store::journal::Options;
 use gateway::store::memory::MemoryDisk;
 use gateway::suite::PublicKey;
-use gateway::transport::client::{Dial, keep_dialling};
+use gateway::threads::Threads;
+use gateway::transport::client::{TlsDial, keep_dialling};
 use gateway::transport::server;
 use gateway::transport::tls::{Clock as TlsClock, TrustHandle, client_config, server_config};
 use rustls::pki_types::PrivatePkcs8KeyDer;
@@ -127,7 +128,8 @@ impl Invited {
                     let config = client_config(&identity, Arc::clone(&trust), Arc::clone(&clock), hub);
                     let config = Arc::new(ArcSwap::from_pointee(config.map_err(broken)?));
                     let address = self.hub_address.clone();
-                    let dial = Arc::new(Dial { peer: self.hub, address, config, trust, clock });
+                    let (peer, measures) = (self.hub, Arc::default());
+                    let dial = Arc::new(TlsDial { peer, address, config, trust, clock, measures });
                     partners.tasks.spawn(keep_dialling(links, dial));
                 }
             }
@@ -190,6 +192,7 @@ fn core(
         randomness,
         peer_rate: bounds.peer,
         measures,
+        threads: Threads::Many,
     });
     Ok((Arc::new(links), stopped))
 }

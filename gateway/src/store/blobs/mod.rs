@@ -41,7 +41,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 /// Where unfinished files lie.
-const UNFINISHED: &str = "unfinished/";
+pub(in crate::store) const UNFINISHED: &str = "unfinished/";
 /// In front of an upload's name.
 const UPLOAD: &str = "unfinished/upload-";
 /// Behind the name of a blob: its list.
@@ -65,6 +65,10 @@ pub(in crate::store) trait Folder: Send + Sync {
     fn each(&self, visit: &mut dyn FnMut(&str)) -> io::Result<()>;
     /// When a file's bytes were changed last.
     fn changed(&self, name: &str) -> io::Result<SystemTime>;
+    /// The clock by which files are dated.
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
     /// Makes the names durable.
     fn sync(&self) -> io::Result<()>;
     /// Free bytes on the disk.
@@ -202,6 +206,11 @@ impl BlobStore {
             blocks: Blocks::default(),
             named: Arc::default(),
         })
+    }
+
+    /// The clock by which files are dated.
+    pub fn now(&self) -> SystemTime {
+        self.folder.now()
     }
 
     /// Whether the blob is whole here.

@@ -81,7 +81,7 @@ impl BlobStore {
             }
             Claim { named: Arc::clone(&self.named), part: part.clone() }
         };
-        self.forget_parked(SystemTime::now())?;
+        self.forget_parked(self.now())?;
         let listed = format!("{part}{LIST}");
         let (file, hashes) = if offset == 0 {
             (self.folder.create(&part), self.folder.create(&listed))

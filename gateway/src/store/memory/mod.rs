@@ -6,6 +6,7 @@
 //! handle of before then fails, and the next open finds what is left. What goes wrong, and when, is
 //! the caller's [`FaultPlan`]; nothing here is random.
 
+mod blobs;
 mod files;
 mod index;
 
@@ -13,10 +14,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use self::blobs::FileClock;
 pub use self::index::MemoryIndex;
 
+use self::blobs::{BlobFiles, BlobFolder, BlobImage};
 use self::files::{Content, File, MemoryFolder};
 use self::index::IndexState;
+use super::blobs::BlobStore;
 use super::journal::{self, CutReport, Inspection, OpenReport, Options, SegmentedJournal};
 use super::{JournalError, Position};
 
@@ -27,7 +31,8 @@ pub const INDEX_HISTORY_MAX: usize = 256;
 #[derive(Clone, Default)]
 pub struct MemoryDisk(Arc<Mutex<Disk>>);
 
-/// One thing that the journal or the index asks of the disk.
+/// One thing that the journal, the index or the blob folder asks of the disk. Files of the last are named
+/// with `blobs/` in front.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
     /// Make a file, durably.
@@ -67,6 +72,18 @@ pub enum Operation {
     },
     /// Move or copy a file out of the journal's folder.
     SetAside {
+        /// The file.
+        file: String,
+    },
+    /// Give a file of the blob folder another name.
+    Rename {
+        /// The old one.
+        from: String,
+        /// The new one.
+        to: String,
+    },
+    /// Remove a file of the blob folder.
+    Remove {
         /// The file.
         file: String,
     },
@@ -154,6 +171,7 @@ pub enum Unsynced {
 #[derive(Clone)]
 pub struct DiskImage {
     files: BTreeMap<String, Content>,
+    blobs: BlobImage,
     index: IndexState,
 }
 
@@ -174,6 +192,15 @@ impl MemoryDisk {
     /// Opens the index.
     pub fn open_index(&self) -> MemoryIndex {
         MemoryIndex { epoch: self.disk().epoch, disk: self.clone() }
+    }
+
+    /// Opens the blob folder, whose files are dated by `clock`. `reserve` as for [`BlobStore::open`].
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub fn open_blobs(&self, reserve: u64, clock: FileClock) -> io::Result<BlobStore> {
+        let folder = BlobFolder { epoch: self.disk().epoch, disk: self.clone(), clock };
+        BlobStore::over(Arc::new(folder), reserve)
     }
 
     /// As [`journal::inspect`].
@@ -205,7 +232,7 @@ impl MemoryDisk {
     pub fn snapshot(&self) -> DiskImage {
         let disk = self.disk();
         let files = disk.files.iter().map(|(name, file)| (name.clone(), file.durable.clone())).collect();
-        DiskImage { files, index: disk.index.clone() }
+        DiskImage { files, blobs: disk.blobs.image(), index: disk.index.clone() }
     }
 
     /// Puts a backup in place of everything. Handles of before fail from now on.
@@ -213,6 +240,7 @@ impl MemoryDisk {
         let mut disk = self.disk();
         disk.crash(Crash { unsynced: Unsynced::Lost, index_batches_lost: 0 });
         disk.files = image.files.iter().map(|(name, durable)| (name.clone(), File::of(durable))).collect();
+        disk.blobs = BlobFiles::of(&image.blobs);
         disk.index = image.index.clone();
     }
 
@@ -259,6 +287,7 @@ struct Disk {
     files: BTreeMap<String, File>,
     /// Folder and file of what was set aside.
     aside: BTreeMap<(String, String), Content>,
+    blobs: BlobFiles,
     index: IndexState,
     /// Counts the crashes; handles of an earlier one fail.
     epoch: u64,
@@ -272,13 +301,14 @@ impl Disk {
         for file in self.files.values_mut() {
             file.crash(crash.unsynced);
         }
+        self.blobs.crash(crash.unsynced);
         self.index.lose(crash.index_batches_lost);
         self.epoch += 1;
         self.locked = false;
     }
 
     fn used(&self) -> u64 {
-        self.files.values().map(|file| file.now.bytes).sum()
+        self.files.values().map(|file| file.now.bytes).sum::<u64>() + self.blobs.used()
     }
 
     fn fits(&self, more: u64) -> io::Result<()> {
