@@ -74,7 +74,10 @@
 //! | signs checkpoints or documents | usages keep the two keys apart | `a_tls_key_signs_nothing` |
 //! | opens links and reads what the city is sent | revocation list or suspension: live links close, nothing more is said | `a_revoked_certificate_closes_its_live_link_and_gets_nothing`, `a_peer_that_loses_its_standing_loses_its_link_and_is_heard_no_more` |
 //! | … though nobody reads the link | the revocation does not wait for the peer | `a_revocation_ends_a_link_that_waits_for_a_peer_who_does_not_read` |
-//! | *before anybody notices* | certificates of 90 days | **not defended**: a signing chain is public and a copy of size 0 needs no signature, so the thief who states that he has nothing is sent everything that was ever sent to that city, and fences the city out (`a_thief_of_a_tls_key_alone_is_sent_the_history_of_its_city`). He can confirm nothing: a receipt needs the signing key. The cure is a signature over the link's name by the signing key in `Open`, a change of the wire |
+//! | *before anybody notices*: states that he has nothing and is sent the whole history, or fetches its files, or fences the city out | `Open` bears the signing key's signature over this very TLS connection; nothing is sent and no link gives way before it is good | `a_thief_of_a_tls_key_alone_is_sent_nothing_and_fences_nobody_out` |
+//! | says that he speaks an older version, whose `Open` proves nothing | whoever has proved it once must prove it always, over restarts | `an_open_without_a_proof_is_believed_only_of_a_node_that_was_never_met_with_one` |
+//! | *of a partner that has never been met since both could* | — | **not defended** until the first contact of two releases that can: version 1 is believed without a proof, with a warning in the log |
+//! | answers the city's own dialling in its partner's place | — | with the *partner's* TLS key he reads the sizes and newest notes in the dialler's `Open`, nothing of an entry: **not defended** |
 //!
 //! # A stolen signing key
 //!

@@ -3,11 +3,12 @@
 
 use super::read_ahead::ReadAhead;
 use super::standing::CertificateStanding;
-use super::tls::{Clock, TrustHandle, trust_error};
+use super::tls::{self, Clock, TrustHandle, trust_error};
 use super::{
     CONNECTION_WINDOW_BYTES, FRAMES_QUEUED_MAX, HTTP2_FRAME_BYTES, KEEPALIVE_ACCEPTED_SECONDS,
     KEEPALIVE_SECONDS, STREAM_WINDOW_BYTES, TLS_BUFFER_BYTES,
 };
+use crate::channel::possession::Binding;
 use crate::limits::{FRAME_BYTES_MAX, HANDSHAKE_MILLIS_MAX, HANDSHAKES_MAX};
 use crate::link::{self, Links};
 use crate::measure::{Measures, Side};
@@ -149,8 +150,9 @@ pub(super) fn tell_refused_handshake(measures: &Measures, side: Side, address: &
 /// A TLS connection whose peer showed a certificate.
 struct PeerConnection(TlsStream<ReadAhead<TcpStream>>);
 
+/// What the handshake left: the peer's chain, and what binds proofs to the connection.
 #[derive(Clone)]
-struct PeerCertificates(Arc<Vec<CertificateDer<'static>>>);
+struct PeerCertificates(Arc<Vec<CertificateDer<'static>>>, Option<Binding>);
 
 impl Connected for PeerConnection {
     type ConnectInfo = PeerCertificates;
@@ -158,7 +160,8 @@ impl Connected for PeerConnection {
     fn connect_info(&self) -> PeerCertificates {
         let (_, connection) = self.0.get_ref();
         let chain = connection.peer_certificates().unwrap_or_default();
-        PeerCertificates(Arc::new(chain.iter().cloned().map(CertificateDer::into_owned).collect()))
+        let chain = chain.iter().cloned().map(CertificateDer::into_owned).collect();
+        PeerCertificates(Arc::new(chain), tls::binding(connection))
     }
 }
 
@@ -217,6 +220,7 @@ impl Exchange for Peers {
         let certificates = request.extensions().get::<PeerCertificates>().cloned();
         let certificates = certificates.ok_or_else(|| Status::unauthenticated("no certificate"))?;
         let chain = certificates.0.as_ref().clone();
+        let binding = certificates.1.ok_or_else(|| Status::unauthenticated("TLS gives no exporter"))?;
         let (standing, peer) =
             CertificateStanding::new(chain, Arc::clone(&self.trust), Arc::clone(&self.clock))
                 .map_err(status)?;
@@ -225,6 +229,7 @@ impl Exchange for Peers {
         let stream = PeerStream {
             peer,
             dialled: false,
+            binding,
             incoming: Box::pin(incoming),
             outgoing,
             standing: Arc::new(standing),
