@@ -183,6 +183,63 @@ async fn a_thief_of_a_tls_key_alone_is_sent_nothing_and_fences_nobody_out() {
     assert!(matches!(link.hear().await, Some(Frame::Open(_))));
 }
 
+/// More silent connections than there are places, from three addresses, each renewed as soon as it is closed: a
+/// partner is let in at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_connections_keep_no_partner_out() {
+    use certs::Identity;
+    use gateway::limits::{HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX};
+    use proto::exchange::v1::frame::Kind as Frame;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::{Duration, Instant};
+    use tests::stranger::{Author, Stranger};
+    use tests::{Rig, XIANNING, YUEYANG, eventually};
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpSocket;
+
+    let mut rig = Rig::new();
+    rig.yueyang.start().await;
+    let port = rig.yueyang.port;
+    let closed = Arc::new(AtomicUsize::new(0));
+    let mut flood = tokio::task::JoinSet::new();
+    for number in 0..HANDSHAKES_MAX + HANDSHAKES_MAX / 2 {
+        let closed = Arc::clone(&closed);
+        flood.spawn(async move {
+            loop {
+                let socket = TcpSocket::new_v4().unwrap();
+                socket.bind(([127, 0, 0, 2 + number as u8 % 3], 0).into()).unwrap();
+                let Ok(mut silent) = socket.connect(([127, 0, 0, 1], port).into()).await else { continue };
+                // Says nothing until the node hangs up.
+                let _ = silent.read_u8().await;
+                closed.fetch_add(1, Ordering::SeqCst);
+                // At most a thousand a second: this machine does other things.
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+        });
+    }
+    // Every place is taken: the node hangs up on some already.
+    eventually("the flood to fill the doorway", async || {
+        closed.load(Ordering::SeqCst) > HANDSHAKES_PER_ADDRESS_MAX
+    })
+    .await;
+    let key = |name: &str| rig.xianning.path("keys").join(name);
+    let tls = Identity::load(&key("tls.pem"), &key("tls.key")).unwrap();
+    let signing = Identity::load(&key("signing.pem"), &key("signing.key")).unwrap();
+    let trust = rig.yueyang.path("trust");
+    let author = Author::new(&signing, &trust, XIANNING, YUEYANG);
+    for _ in 0..10 {
+        let began = Instant::now();
+        let mut link = Stranger::dial(&tls, &trust, YUEYANG, port).await.unwrap();
+        link.say(Frame::Open(author.open_on(&link))).await;
+        assert!(matches!(link.hear().await, Some(Frame::Open(_))));
+        // Behind the flood it would have waited for places of 4 seconds each.
+        assert!(began.elapsed() < Duration::from_secs(3), "let in after {:?}", began.elapsed());
+    }
+    assert!(!flood.is_empty(), "the flood went on all the while");
+    flood.shutdown().await;
+}
+
 /// A partner's program may write anything, as long as it likes, where a code belongs.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_peer_writes_instead_of_a_code_does_not_reach_the_log() {

@@ -42,7 +42,8 @@
 //! | resumes a session of a certificate revoked since | no tickets, no session cache | `nothing_is_resumed` |
 //! | a certificate made to crash or exhaust the reader | sizes before parsing; fuzzed | `sizes_are_bounded_before_anything_is_parsed`, `no_changed_bit_of_a_chain_passes`, `every_seed_and_its_mutations_keep_the_properties_of_their_parser` |
 //! | replays, reorders or cuts a conversation | position is identity; newest link fences; life of a process named | `frames_that_come_twice_or_in_another_order_do_no_harm`, `the_newest_link_fences_older_ones_and_two_that_dial_at_once_end_with_one` |
-//! | holds many connections open in the handshake | 256 at once, ten seconds each | **not defended**: 256 silent connections from one address keep honest diallers out for as long as they are renewed; the node still dials out. Put a limit per address in front (firewall) |
+//! | holds many connections open in the handshake | 4 seconds each, 256 at once, 128 of one address; when all are taken, the oldest of the most crowded address gives way | `silent_connections_keep_no_partner_out`, `when_all_places_are_taken_the_oldest_of_the_most_crowded_address_gives_way` |
+//! | the same from an address that a partner shares (one NAT) | — | **not defended**: he takes turns with 128 silent ones. Also a flood that fills the line or the kernel's queue; the node still dials out |
 //!
 //! # A malicious partner node
 //!
