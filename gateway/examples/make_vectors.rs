@@ -5,10 +5,11 @@
 //! a new file. `gateway/tests/vectors.rs` and `proto/vectors/check.py` hold the files against this
 //! library and against an independent reading of WIRE.md.
 
+use gateway::channel::possession::{Claim, EXPORTER_LABEL};
 use gateway::chunks::ChunkHasher;
 use gateway::document::{document_digest, pre_authentication_encoding};
 use gateway::entry::{Header, HeaderError, body, body_digest};
-use gateway::id::{ChannelId, Digest, HashAlgorithm, LogId, LogPosition, MessageId};
+use gateway::id::{ChannelId, Digest, HashAlgorithm, LogId, LogPosition, MessageId, NodeId};
 use gateway::log::checkpoint::{Checkpoint, LinePurpose, Note, cosigned_message, key_hash};
 use gateway::log::leaf::leaf_hash;
 use gateway::log::proof::{consistency, inclusion};
@@ -43,6 +44,7 @@ fn main() {
     write(folder, "note_ed25519.json", &note_ed25519());
     write(folder, "note_p256.json", &note_p256());
     write(folder, "dsse.json", &dsse());
+    write(folder, "open.json", &open());
     let keys = [sm2("hunan.tongban", "43", "430600"), sm2("hubei.tongban", "42", "421200")];
     write(folder, "note_sm2.json", &note_sm2(&keys));
     write(folder, "sm2.json", &sm2_hashes_and_document(&keys[0]));
@@ -506,6 +508,64 @@ fn note_p256() -> Value {
         &signed,
         &cosigned,
     )
+}
+
+// ---- the proof in an Open
+
+fn open() -> Value {
+    let claim = Claim {
+        from: channel().from,
+        to: channel().to,
+        dialled: true,
+        bulk: false,
+        name: std::array::from_fn(|at| at as u8),
+        binding: std::array::from_fn(|at| 0xff - at as u8),
+    };
+    let random = SystemRandom::new();
+    let ((ed25519_pair, ed25519_key), (p256_pair, p256_key)) = (ed25519(&SENDER_SEED), p256());
+    let other: NodeId = "430100".parse().expect("a constant node");
+    let mut claims = Vec::new();
+    for claim in [
+        claim,
+        Claim { dialled: false, ..claim },
+        Claim { bulk: true, ..claim },
+        Claim { from: claim.to, to: claim.from, dialled: false, ..claim },
+    ] {
+        let message = claim.message();
+        let forged = [
+            ("another speaker", Claim { from: other, ..claim }),
+            ("another listener", Claim { to: other, ..claim }),
+            ("the other part", Claim { dialled: !claim.dialled, ..claim }),
+            ("another purpose", Claim { bulk: !claim.bulk, ..claim }),
+            ("another link", Claim { name: [9; 24], ..claim }),
+            ("another connection", Claim { binding: [9; 32], ..claim }),
+        ];
+        claims.push(json!({
+            "from": claim.from.to_string(),
+            "to": claim.to.to_string(),
+            "dialled": claim.dialled,
+            "bulk": claim.bulk,
+            "link": hex(claim.name),
+            "binding": hex(claim.binding),
+            "message": String::from_utf8(message.clone()).expect("text"),
+            "ed25519": hex(ed25519_pair.sign(&message)),
+            "p256": hex(p256_pair.sign(&random, &message).expect("chance")),
+            "forged": forged
+                .iter()
+                .map(|(name, claim)| json!({
+                    "name": name,
+                    "message": String::from_utf8(claim.message()).expect("text"),
+                }))
+                .collect::<Vec<_>>(),
+        }));
+    }
+    json!({
+        "about": "The proof in an Open of version 2 (WIRE.md §9.3): what is signed, and signatures under an Ed25519 key whose seed is for tests only and under a P-256 key that was thrown away. `forged`: texts under which they must not verify.",
+        "exporter_label": std::str::from_utf8(EXPORTER_LABEL).expect("text"),
+        "ed25519_spki": hex(ed25519_key.spki()),
+        "p256_spki": hex(p256_key.spki()),
+        "claims": claims,
+    })
 }
 
 // ---- documents

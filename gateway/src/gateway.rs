@@ -349,7 +349,12 @@ impl Gateway {
             .older_keys
             .into_iter()
             .chain([own])
-            .map(|key| Command::SigningKey { node: settings.node, key, reply: oneshot::channel().0 })
+            .map(|key| Command::SigningKey {
+                node: settings.node,
+                key,
+                proven: false,
+                reply: oneshot::channel().0,
+            })
             .collect();
         core.commit(&mut known)?;
         let (archive, documents) = (core.archive(), core.documents());

@@ -5,7 +5,7 @@ use crate::channel::batch::KnownKey;
 use crate::id::NodeId;
 use crate::log::checkpoint::Note;
 use crate::suite::PublicKey;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, RwLock};
 
 /// A signing certificate with what is needed of it.
@@ -28,12 +28,16 @@ impl SigningKey {
 
 /// All signing certificates met so far. Shared between the committer and the links.
 #[derive(Debug, Default)]
-pub struct KeyBook(RwLock<HashMap<NodeId, Vec<Arc<SigningKey>>>>);
+pub struct KeyBook {
+    keys: RwLock<HashMap<NodeId, Vec<Arc<SigningKey>>>>,
+    /// Nodes that have proved on a link that they hold their signing key.
+    provers: RwLock<HashSet<NodeId>>,
+}
 
 impl KeyBook {
     /// Adds a certificate; says whether it was new.
     pub fn add(&self, node: NodeId, key: SigningKey) -> bool {
-        let mut book = self.0.write().expect("no holder of the key book panics");
+        let mut book = self.keys.write().expect("no holder of the key book panics");
         let keys = book.entry(node).or_default();
         let new = keys.iter().all(|known| known.chain != key.chain);
         if new {
@@ -42,9 +46,19 @@ impl KeyBook {
         new
     }
 
+    /// The node has proved on a link that it holds its signing key.
+    pub fn proved(&self, node: NodeId) {
+        self.provers.write().expect("no holder of the key book panics").insert(node);
+    }
+
+    /// Whether the node has ever proved that it holds its signing key: from then on it has to on every link.
+    pub fn has_proved(&self, node: NodeId) -> bool {
+        self.provers.read().expect("no holder of the key book panics").contains(&node)
+    }
+
     /// A node's certificates, oldest first.
     pub fn of(&self, node: NodeId) -> Vec<Arc<SigningKey>> {
-        self.0.read().expect("no holder of the key book panics").get(&node).cloned().unwrap_or_default()
+        self.keys.read().expect("no holder of the key book panics").get(&node).cloned().unwrap_or_default()
     }
 
     /// The key of `node` that signed a note as its sender.

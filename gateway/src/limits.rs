@@ -119,14 +119,20 @@ pub const CLOCK_SKEW_MILLIS_MAX: u64 = 5 * 60 * 1000;
 /// Statements of one copy that are remembered. Links to one peer stand one at a time, and for a moment two;
 /// a link that so many later ones have followed is fenced in any case.
 pub const STATEMENTS_KEPT_MAX: usize = 8;
-/// Milliseconds for a TLS handshake.
+/// Milliseconds for a TLS handshake that this node dials, connecting included.
 pub const HANDSHAKE_MILLIS_MAX: u64 = 10_000;
+/// Milliseconds for a TLS handshake of somebody who dials this node: two round trips, and a segment that is lost
+/// once and sent again.
+pub const HANDSHAKE_ACCEPTED_MILLIS_MAX: u64 = 4_000;
 /// Milliseconds for the peer's Open after the stream stands.
 pub const OPEN_MILLIS_MAX: u64 = 10_000;
 /// Milliseconds between looks at the trust folder. Well below the second that invariant 5 gives.
 pub const TRUST_POLL_MILLIS: u64 = 300;
-/// Connections that are in their TLS handshake at once.
+/// Connections that are in their TLS handshake at once. When all places are taken, the oldest of the address that
+/// holds the most gives way.
 pub const HANDSHAKES_MAX: usize = 256;
+/// Of these, connections of one address: all partners may dial at once from behind one.
+pub const HANDSHAKES_PER_ADDRESS_MAX: usize = 128;
 /// Milliseconds of the first pause before a peer is dialled again.
 pub const REDIAL_MILLIS_MIN: u64 = 100;
 /// Milliseconds of the longest pause: a peer that is back is tried within them.
@@ -261,6 +267,9 @@ pub const BLOB_EVENTS_PAGE_MAX: usize = 64;
 /// sync is short.
 pub const BLOB_SYNC_BYTES: u64 = 32 * 1024 * 1024;
 
+const _: () = assert!(HANDSHAKES_PER_ADDRESS_MAX < HANDSHAKES_MAX, "one address leaves places to others");
+const _: () =
+    assert!(HANDSHAKE_ACCEPTED_MILLIS_MAX <= HANDSHAKE_MILLIS_MAX, "who dials waits for who accepts");
 const _: () = assert!(HEADER_BYTES_MAX + BODY_BYTES_MAX <= BATCH_BYTES_MAX, "the largest entry fits a batch");
 const _: () = assert!(FRAME_BYTES_MAX < 4 * 1024 * 1024, "a frame fits tonic's default decode limit");
 const _: () = assert!(COMMIT_BYTES_MAX as u64 * 2 <= SEGMENT_BYTES, "a commit fits a segment");

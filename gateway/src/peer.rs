@@ -1,6 +1,7 @@
 //! The port to a partner: a stream of frames each way, and the standing of whoever is at its end.
 //! `transport` makes one from a TLS connection, a simulator from two queues.
 
+use crate::channel::possession::Binding;
 use crate::id::NodeId;
 use crate::refusal::Refusal;
 use futures_core::Stream;
@@ -44,10 +45,30 @@ pub struct PeerStream {
     pub peer: NodeId,
     /// Whether this node dialled.
     pub dialled: bool,
+    /// What only the two ends of this connection know: proofs on it are good on no other.
+    pub binding: Binding,
     /// Frames from the peer.
     pub incoming: Incoming,
     /// Frames to the peer; bounded.
     pub outgoing: mpsc::Sender<Frame>,
     /// The certificate's standing.
     pub standing: Arc<dyn Standing>,
+}
+
+/// Which end of which connection a stream is: all that an Open needs to know of it.
+#[derive(Debug, Clone, Copy)]
+pub struct End {
+    /// See [`PeerStream::peer`].
+    pub peer: NodeId,
+    /// See [`PeerStream::dialled`].
+    pub dialled: bool,
+    /// See [`PeerStream::binding`].
+    pub binding: Binding,
+}
+
+impl PeerStream {
+    /// Which end of which connection this is.
+    pub fn end(&self) -> End {
+        End { peer: self.peer, dialled: self.dialled, binding: self.binding }
+    }
 }

@@ -321,6 +321,9 @@ refusals! {
     CreditExceeded = "link.credit_exceeded", Peer, ResourceExhausted,
         "对方发送超过约定的在途批次数或批次长度。",
         "The peer sent more batches, or larger ones, than it was given credit for.";
+    NotProven = "link.not_proven", Peer, Unauthenticated,
+        "对方未能证明其持有所出示证书的签名密钥；如对方已退回旧版本，请其重新升级；否则其 TLS 密钥可能已被盗用，请联系对方核实，必要时吊销该证书。",
+        "The peer did not prove that it holds the signing key whose certificate it shows; if it went back to an older release it must upgrade again, else its TLS key may be in other hands: ask its people, and revoke that certificate.";
     NotTrusted = "link.not_trusted", Operator, Unauthenticated,
         "对方证书现已不受信任，连接关闭；请查看证书状态。",
         "The peer's certificate is no longer trusted, the link is closed; look at the state of its certificate.";

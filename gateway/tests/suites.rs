@@ -32,7 +32,10 @@ async fn learn(node: &Node, signer: &FileSigner) {
         key: signer.public_key().clone(),
         chain: signer.chain().to_vec(),
     };
-    node.committer.ask(|reply| Command::SigningKey { node: node.peer, key, reply }).await.unwrap();
+    node.committer
+        .ask(|reply| Command::SigningKey { node: node.peer, key, proven: false, reply })
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

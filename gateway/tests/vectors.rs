@@ -6,6 +6,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use gateway::channel::possession::{Claim, EXPORTER_LABEL};
 use gateway::chunks::{ChunkHasher, ChunkList};
 use gateway::document::{document_digest, pre_authentication_encoding, signature_holds};
 use gateway::entry::{Header, HeaderError, body, body_digest, payload};
@@ -427,4 +428,31 @@ fn the_document_is_encoded_signed_and_refused_as_frozen() {
     assert!(!signature_holds(&key, payload_type, payload, &bytes(&file, "forged_signature")));
     assert!(!signature_holds(&key, payload_type, forged_payload, &signature));
     assert!(!signature_holds(&key, text(&file, "forged_payload_type"), payload, &signature));
+}
+
+#[test]
+fn a_proof_in_an_open_is_the_frozen_text_under_the_frozen_signatures() {
+    let file = vectors("open.json");
+    assert_eq!(text(&file, "exporter_label").as_bytes(), EXPORTER_LABEL);
+    let keys = ["ed25519", "p256"]
+        .map(|name| (name, PublicKey::from_spki(&bytes(&file, &format!("{name}_spki"))).unwrap()));
+    for case in list(&file, "claims") {
+        let claim = Claim {
+            from: text(case, "from").parse().unwrap(),
+            to: text(case, "to").parse().unwrap(),
+            dialled: case["dialled"].as_bool().unwrap(),
+            bulk: case["bulk"].as_bool().unwrap(),
+            name: bytes(case, "link").try_into().unwrap(),
+            binding: bytes(case, "binding").try_into().unwrap(),
+        };
+        assert_eq!(claim.message(), text(case, "message").as_bytes());
+        for (name, key) in &keys {
+            let proof = bytes(case, name);
+            assert!(key.verifies(&claim.message(), &proof), "{name}");
+            for forged in list(case, "forged") {
+                let message = text(forged, "message").as_bytes();
+                assert!(!key.verifies(message, &proof), "{name}: {}", text(forged, "name"));
+            }
+        }
+    }
 }

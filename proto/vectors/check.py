@@ -504,6 +504,32 @@ def check_documents():
     expect(not holds(spki, forged, signature), "a forged payload type verifies")
 
 
+# ---- the proof in an Open, section 9.3
+
+
+def check_open():
+    file = load("open.json")
+    expect(file["exporter_label"] == "EXPERIMENTAL tongban open v2", "the exporter's label")
+    keys = [("ed25519", bytes.fromhex(file["ed25519_spki"])), ("p256", bytes.fromhex(file["p256_spki"]))]
+    for claim in file["claims"]:
+        expect(len(claim["link"]) == 48 and len(claim["binding"]) == 64, "a link's name, a binding")
+        lines = [
+            "tongban.open/v2",
+            claim["from"] + ">" + claim["to"],
+            "dialler" if claim["dialled"] else "acceptor",
+            "bulk" if claim["bulk"] else "channels",
+            claim["link"],
+            claim["binding"],
+        ]
+        made = "".join(line + "\n" for line in lines)
+        expect(made == claim["message"], "what is signed on a link")
+        for name, spki in keys:
+            signature = bytes.fromhex(claim[name])
+            expect(len(signature) == 64 and holds(spki, made.encode(), signature) is not False, f"a proof by {name}")
+            for forged in claim["forged"]:
+                expect(not holds(spki, forged["message"].encode(), signature), f"{forged['name']} verifies by {name}")
+
+
 if __name__ == "__main__":
     check_headers()
     check_blobs()
@@ -514,6 +540,7 @@ if __name__ == "__main__":
     check_notes("note_sm2.json")
     check_sm()
     check_documents()
+    check_open()
     if serialization is None:
         print("signatures other than SM2's were NOT verified: the Python package `cryptography` is not installed")
     print(f"all {checked} checks agree")

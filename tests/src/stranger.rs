@@ -4,6 +4,7 @@
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use certs::{Identity, Purpose, TrustStore};
+use gateway::channel::possession::{Binding, Claim};
 use gateway::entry::{Header, RawEntry, body, body_digest};
 use gateway::id::{ChannelId, LogId, LogPosition, MessageId};
 use gateway::log::checkpoint::{Checkpoint, Note};
@@ -19,8 +20,8 @@ use proto::exchange::v1::exchange_client::ExchangeClient;
 use proto::exchange::v1::frame::Kind as Frame;
 use rustls::pki_types::ServerName;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
@@ -34,6 +35,8 @@ use crate::{PATIENCE, now_ms};
 pub struct Stranger {
     /// Frames to the node.
     pub outgoing: mpsc::Sender<wire::Frame>,
+    /// What binds proofs to the connection.
+    pub binding: Binding,
     incoming: tonic::Streaming<wire::Frame>,
     _channel: tonic::transport::Channel,
 }
@@ -49,12 +52,17 @@ impl Stranger {
         let expected = node.parse().expect("a division");
         let config = tls::client_config(identity, trust, Arc::new(now_ms), expected);
         let config = Arc::new(config.map_err(|error| error.to_string())?);
+        let binding: Arc<OnceLock<Binding>> = Arc::default();
+        let bound = Arc::clone(&binding);
         let connector = tower::service_fn(move |_| {
-            let config = Arc::clone(&config);
+            let (config, bound) = (Arc::clone(&config), Arc::clone(&bound));
             async move {
                 let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
                 let name = ServerName::try_from("peer.tongban").expect("a constant DNS name");
-                TlsConnector::from(config).connect(name, tcp).await.map(TokioIo::new)
+                let stream = TlsConnector::from(config).connect(name, tcp).await?;
+                let binding = tls::binding(stream.get_ref().1).expect("the handshake is over");
+                let _ = bound.set(binding);
+                Ok::<_, std::io::Error>(TokioIo::new(stream))
             }
         });
         let endpoint = Endpoint::from_static("http://peer.tongban");
@@ -65,7 +73,8 @@ impl Stranger {
             .max_encoding_message_size(64 << 20)
             .max_decoding_message_size(64 << 20);
         let opened = client.link(ReceiverStream::new(frames)).await.map_err(|status| status.to_string())?;
-        Ok(Self { outgoing, incoming: opened.into_inner(), _channel: channel })
+        let binding = *binding.get().ok_or("no handshake")?;
+        Ok(Self { outgoing, binding, incoming: opened.into_inner(), _channel: channel })
     }
 
     /// Sends a frame. The node may have closed the stream already; [`Stranger::closed`] tells why.
@@ -198,6 +207,26 @@ impl Author {
             older_signing_chains: Vec::new(),
             purpose: String::new(),
             life: Bytes::new(),
+            proof: Bytes::new(),
         }
+    }
+
+    /// The same, of version 2, with the proof that the author holds its signing key, good on that link alone.
+    pub fn open_on(&self, link: &Stranger) -> wire::Open {
+        self.proved(link, wire::Open { version_max: 2, ..self.open() })
+    }
+
+    /// An Open with the proof that belongs to it on that link.
+    pub fn proved(&self, link: &Stranger, open: wire::Open) -> wire::Open {
+        let claim = Claim {
+            from: self.log.channel.from,
+            to: self.log.channel.to,
+            dialled: true,
+            bulk: open.purpose == "bulk",
+            name: open.link[..].try_into().expect("a link's name"),
+            binding: link.binding,
+        };
+        let proof = self.signer.sign(&claim.message()).expect("a signature");
+        wire::Open { proof: proof.into(), ..open }
     }
 }

@@ -46,9 +46,10 @@ pub async fn make(name: &str) -> std::io::Result<PathBuf> {
     let mut rig = Rig::agreed().await;
     work(&rig).await;
     rig.balanced().await;
-    let (frames, keys) = converse().await;
+    let (frames, keys, binding) = converse().await;
     let expected = json!({
         "keys": keys,
+        "binding": binding,
         YUEYANG: stated(&rig.yueyang).await,
         XIANNING: stated(&rig.xianning).await,
     });
@@ -118,8 +119,9 @@ async fn work(rig: &Rig) {
 }
 
 /// What a partner, spoken by hand, and 岳阳 say to each other on one link: both Opens, a batch with an entry
-/// that nobody understands, its receipt, and the refusal that answers it. Also the keys that verify it.
-async fn converse() -> (Vec<u8>, serde_json::Value) {
+/// that nobody understands, its receipt, and the refusal that answers it. Also the keys that verify it, and what
+/// binds the proofs in its Opens to the connection.
+async fn converse() -> (Vec<u8>, serde_json::Value, String) {
     let mut rig = Rig::new();
     rig.yueyang.start().await;
     let load = |city: &crate::city::City, name: &str| {
@@ -142,7 +144,7 @@ async fn converse() -> (Vec<u8>, serde_json::Value) {
         record.extend_from_slice(&u32::try_from(frame.len()).expect("a frame").to_le_bytes());
         record.extend_from_slice(&frame);
     };
-    let open = Kind::Open(author.open());
+    let open = Kind::Open(author.open_on(&link));
     write(0, &open);
     link.say(open).await;
     write(1, &link.hear().await.expect("an Open"));
@@ -159,7 +161,7 @@ async fn converse() -> (Vec<u8>, serde_json::Value) {
         refusal |= matches!(heard, Kind::Batch(_));
     }
     rig.yueyang.kill();
-    (record, keys)
+    (record, keys, hex(&link.binding))
 }
 
 /// The frames of a recorded conversation: to the node or from it, and the bytes.

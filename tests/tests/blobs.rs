@@ -324,7 +324,8 @@ async fn bulk(rig: &Rig) -> Stranger {
     let mut link = dialled(rig).await.expect("a link");
     let signing = Identity::load(&keys.join("signing.pem"), &keys.join("signing.key")).expect("an identity");
     let author = Author::new(&signing, &trust, XIANNING, YUEYANG);
-    let open = wire::Open { purpose: "bulk".into(), signing_chain: Vec::new(), ..author.open() };
+    let open = wire::Open { purpose: "bulk".into(), version_max: 2, ..author.open() };
+    let open = author.proved(&link, open);
     link.say(Frame::Open(open)).await;
     assert!(matches!(link.hear().await, Some(Frame::Open(open)) if open.purpose == "bulk"));
     link

@@ -167,7 +167,7 @@ async fn a_body_that_never_came_is_shown_with_its_verdict_and_the_inbox_goes_on(
     let (header, body) = author.header(3, "case.teleport", b"third");
     author.append(header.encode(), body);
     let mut link = Stranger::dial(&tls, &trust, YUEYANG, rig.yueyang.port).await.expect("TLS lets it in");
-    link.say(Frame::Open(author.open())).await;
+    link.say(Frame::Open(author.open_on(&link))).await;
     assert!(matches!(link.hear().await, Some(Frame::Open(_))));
     link.say(Frame::Batch(author.batch(0))).await;
 

@@ -250,7 +250,7 @@ async fn a_fork_is_told_once_and_its_end_once_and_the_node_stays_ready_for_other
         let (header, body) = author.header(number, "case.teleport", b"");
         author.append(header.encode(), body);
         let mut link = Stranger::dial(&tls, &trust, YUEYANG, rig.yueyang.port).await.expect("TLS lets it in");
-        link.say(Frame::Open(author.open())).await;
+        link.say(Frame::Open(author.open_on(&link))).await;
         assert!(matches!(link.hear().await, Some(Frame::Open(_))));
         link.say(Frame::Batch(author.batch(0))).await;
         if number == 1 {

@@ -28,7 +28,7 @@ async fn rig() -> (Rig, Identity, Author) {
 async fn open(rig: &Rig, tls: &Identity, author: &Author) -> Stranger {
     let trust = rig.yueyang.path("trust");
     let mut link = Stranger::dial(tls, &trust, YUEYANG, rig.yueyang.port).await.expect("TLS lets it in");
-    link.say(Frame::Open(author.open())).await;
+    link.say(Frame::Open(author.open_on(&link))).await;
     let answer = link.hear().await;
     assert!(matches!(answer, Some(Frame::Open(_))), "{answer:?}");
     link

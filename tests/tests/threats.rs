@@ -117,11 +117,12 @@ async fn what_a_node_stores_is_its_owners_alone() {
     assert!(rig.yueyang.data().join("journal").is_dir());
 }
 
-/// Not a promise but a limit that the threat model states: a signing chain is public, and a copy of size 0
-/// needs no signature. Whoever closes this gap turns the test around.
+/// A signing chain is public and a copy of size 0 needs no signature: only the proof in `Open` keeps a thief from
+/// being sent everything that the city was ever sent, entries and files, and from fencing the city out.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thief_of_a_tls_key_alone_is_sent_the_history_of_its_city() {
-    use gateway::entry::Header;
+async fn a_thief_of_a_tls_key_alone_is_sent_nothing_and_fences_nobody_out() {
+    use certs::Identity;
+    use proto::exchange::v1 as wire;
     use proto::exchange::v1::frame::Kind as Frame;
     use tests::documents::{case, forward};
     use tests::stranger::{Author, Stranger};
@@ -131,26 +132,112 @@ async fn a_thief_of_a_tls_key_alone_is_sent_the_history_of_its_city() {
     let mut desk = rig.yueyang.desk().await;
     let reply = desk.act(XIANNING, "case.forward", &case(1), &forward()).await.unwrap();
     assert!(desk.receipt(XIANNING, &reply.message_id).await.receipted);
-    rig.xianning.kill();
 
     let key = |name: &str| rig.xianning.path("keys").join(name);
-    let tls = certs::Identity::load(&key("tls.pem"), &key("tls.key")).unwrap();
-    // Of the signing identity only the chain is shown; nothing is signed with its key.
-    let signing = certs::Identity::load(&key("signing.pem"), &key("signing.key")).unwrap();
+    let tls = Identity::load(&key("tls.pem"), &key("tls.key")).unwrap();
+    let signing = Identity::load(&key("signing.pem"), &key("signing.key")).unwrap();
     let trust = rig.yueyang.path("trust");
-    let open = Author::new(&signing, &trust, XIANNING, YUEYANG).open();
-    let mut thief = Stranger::dial(&tls, &trust, YUEYANG, rig.yueyang.port).await.unwrap();
-    thief.say(Frame::Open(open)).await;
-    let mut read = Vec::new();
-    while !read.contains(&"case.forward".to_owned()) {
-        match thief.hear().await.expect("the link stands") {
-            Frame::Batch(batch) => {
-                read.extend(batch.entries.iter().map(|entry| Header::parse(&entry.header).unwrap().kind));
+    // The city itself, by the one fact that the thief lacks; its Opens on other connections are no use to him.
+    let author = Author::new(&signing, &trust, XIANNING, YUEYANG);
+    let port = rig.yueyang.port;
+    let dial = async || Stranger::dial(&tls, &trust, YUEYANG, port).await.unwrap();
+    let elsewhere = dial().await;
+    for purpose in ["", "bulk"] {
+        let fresh = || wire::Open { version_max: 2, purpose: purpose.into(), ..author.open() };
+        let recorded = author.proved(&elsewhere, fresh());
+        let random = vec![1; 64];
+        let bad = [
+            ("without a proof", fresh()),
+            ("an older version, whose Open has none", wire::Open { version_max: 1, ..fresh() }),
+            ("a proof of another connection", recorded),
+            ("any 64 bytes", wire::Open { proof: random.into(), ..fresh() }),
+        ];
+        for (what, open) in bad {
+            let mut thief = dial().await;
+            thief.say(Frame::Open(open)).await;
+            match thief.hear().await {
+                Some(Frame::Close(close)) => assert_eq!(close.code, "link.not_proven", "{what}"),
+                other => panic!("{what}: the node said {other:?}"),
             }
-            Frame::Open(_) => {}
-            other => panic!("{other:?}"),
         }
     }
+    // The links of the city itself stood all the while, and it goes on.
+    assert!(desk.channel(YUEYANG, XIANNING).await.connected);
+    let reply = desk.act(XIANNING, "case.forward", &case(2), &forward()).await.unwrap();
+    assert!(desk.receipt(XIANNING, &reply.message_id).await.receipted);
+    // What a node has shown that it can do is remembered over a restart, without its index too.
+    rig.xianning.kill();
+    for index_lost in [false, true] {
+        rig.yueyang.kill();
+        if index_lost {
+            fs::remove_dir_all(rig.yueyang.data().join("index")).unwrap();
+        }
+        rig.yueyang.start().await;
+        let mut thief = dial().await;
+        thief.say(Frame::Open(author.open())).await;
+        assert_eq!(thief.closed().await, "link.not_proven", "index lost: {index_lost}");
+    }
+    // With both keys it is the city.
+    let mut link = dial().await;
+    link.say(Frame::Open(author.open_on(&link))).await;
+    assert!(matches!(link.hear().await, Some(Frame::Open(_))));
+}
+
+/// More silent connections than there are places, from three addresses, each renewed as soon as it is closed: a
+/// partner is let in at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_connections_keep_no_partner_out() {
+    use certs::Identity;
+    use gateway::limits::{HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX};
+    use proto::exchange::v1::frame::Kind as Frame;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::{Duration, Instant};
+    use tests::stranger::{Author, Stranger};
+    use tests::{Rig, XIANNING, YUEYANG, eventually};
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpSocket;
+
+    let mut rig = Rig::new();
+    rig.yueyang.start().await;
+    let port = rig.yueyang.port;
+    let closed = Arc::new(AtomicUsize::new(0));
+    let mut flood = tokio::task::JoinSet::new();
+    for number in 0..HANDSHAKES_MAX + HANDSHAKES_MAX / 2 {
+        let closed = Arc::clone(&closed);
+        flood.spawn(async move {
+            loop {
+                let socket = TcpSocket::new_v4().unwrap();
+                socket.bind(([127, 0, 0, 2 + number as u8 % 3], 0).into()).unwrap();
+                let Ok(mut silent) = socket.connect(([127, 0, 0, 1], port).into()).await else { continue };
+                // Says nothing until the node hangs up.
+                let _ = silent.read_u8().await;
+                closed.fetch_add(1, Ordering::SeqCst);
+                // At most a thousand a second: this machine does other things.
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+        });
+    }
+    // Every place is taken: the node hangs up on some already.
+    eventually("the flood to fill the doorway", async || {
+        closed.load(Ordering::SeqCst) > HANDSHAKES_PER_ADDRESS_MAX
+    })
+    .await;
+    let key = |name: &str| rig.xianning.path("keys").join(name);
+    let tls = Identity::load(&key("tls.pem"), &key("tls.key")).unwrap();
+    let signing = Identity::load(&key("signing.pem"), &key("signing.key")).unwrap();
+    let trust = rig.yueyang.path("trust");
+    let author = Author::new(&signing, &trust, XIANNING, YUEYANG);
+    for _ in 0..10 {
+        let began = Instant::now();
+        let mut link = Stranger::dial(&tls, &trust, YUEYANG, port).await.unwrap();
+        link.say(Frame::Open(author.open_on(&link))).await;
+        assert!(matches!(link.hear().await, Some(Frame::Open(_))));
+        // Behind the flood it would have waited for places of 4 seconds each.
+        assert!(began.elapsed() < Duration::from_secs(3), "let in after {:?}", began.elapsed());
+    }
+    assert!(!flood.is_empty(), "the flood went on all the while");
+    flood.shutdown().await;
 }
 
 /// A partner's program may write anything, as long as it likes, where a code belongs.

@@ -28,6 +28,24 @@ fn expected(vector: &std::path::Path) -> Value {
     serde_json::from_slice(&std::fs::read(vector.join("expected.json")).unwrap()).unwrap()
 }
 
+/// Whether the proof in a recorded Open is its speaker's on the recorded connection. The one at the other end of
+/// the node dialled.
+fn proves(expected: &Value, open: &wire::Open, to_node: bool) -> bool {
+    let other = if to_node { YUEYANG } else { XIANNING };
+    let claim = gateway::channel::possession::Claim {
+        from: open.node.parse().unwrap(),
+        to: other.parse().unwrap(),
+        dialled: to_node,
+        bulk: false,
+        name: open.link[..].try_into().unwrap(),
+        binding: unhex(expected["binding"].as_str().unwrap()).try_into().unwrap(),
+    };
+    let keys = expected["keys"].as_object().unwrap();
+    let (_, keys) = keys.iter().find(|(name, _)| name.ends_with(&open.node)).unwrap();
+    let key = unhex(keys[0].as_str().unwrap());
+    gateway::suite::PublicKey::from_spki(&key).unwrap().verifies(&claim.message(), &open.proof)
+}
+
 fn unhex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
 }
@@ -114,6 +132,10 @@ fn every_recorded_conversation_reads_verifies_and_encodes_to_the_same_bytes() {
             match frame.kind.unwrap() {
                 Frame::Open(open) => {
                     assert!(open.version_min <= 1 && open.version_max >= 1);
+                    assert_eq!(open.version_max >= 2, !open.proof.is_empty(), "from version 2 on it proves");
+                    if !open.proof.is_empty() {
+                        assert!(proves(&expected(&vector), &open, to_node), "the proof verifies");
+                    }
                     opens[usize::from(to_node)] += 1;
                 }
                 Frame::Batch(batch) => {
@@ -148,17 +170,20 @@ async fn nodes_speak_the_version_that_both_know_and_refuse_when_there_is_none() 
     let trust = rig.yueyang.path("trust");
     let author = Author::new(&load("signing"), &trust, XIANNING, YUEYANG);
     let tls = load("tls");
-    for (version_min, version_max, spoken) in
-        [(1, 1, true), (1, 7, true), (0, 1, true), (2, 7, false), (0, 0, false), (u32::MAX, u32::MAX, false)]
-    {
+    let unproven = [(1, 1, true), (0, 1, true)];
+    let proven = [(1, 7, true), (2, 7, true), (1, 2, true)];
+    let neither = [(3, 7, false), (0, 0, false), (u32::MAX, u32::MAX, false)];
+    for (version_min, version_max, spoken) in unproven.into_iter().chain(proven).chain(neither) {
         let mut link = Stranger::dial(&tls, &trust, YUEYANG, rig.yueyang.port).await.unwrap();
-        link.say(Frame::Open(wire::Open { version_min, version_max, ..author.open() })).await;
+        let open = wire::Open { version_min, version_max, ..author.open() };
+        let open = if version_max < 2 { open } else { author.proved(&link, open) };
+        link.say(Frame::Open(open)).await;
         if spoken {
-            // Both Opens, then the node waits for what comes: it speaks version 1 with a wider partner too.
+            // Both Opens, then the node waits for what comes: it speaks its own versions with a wider partner too.
             let Some(Frame::Open(open)) = link.hear().await else {
                 panic!("{version_min}..{version_max} was not answered")
             };
-            assert_eq!((open.version_min, open.version_max), (1, 1));
+            assert_eq!((open.version_min, open.version_max), (1, 2));
         } else {
             assert_eq!(link.closed().await, "link.version", "{version_min}..{version_max}");
         }

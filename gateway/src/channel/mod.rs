@@ -7,6 +7,7 @@ pub mod fence;
 pub mod inbound;
 pub mod letter;
 pub mod outbound;
+pub mod possession;
 pub mod turns;
 
 use crate::suite::Hash;

@@ -212,6 +212,8 @@ pub enum Command {
         node: NodeId,
         /// The certificate.
         key: SigningKey,
+        /// Whether that node has just proved on a link that it holds the key.
+        proven: bool,
         /// Done.
         reply: Reply<()>,
     },

@@ -879,18 +879,27 @@ impl Ledger {
         self.record(stored::fact::Kind::Alarm(fact), Vec::new());
     }
 
-    /// Remembers a signing certificate; says whether it was new.
-    pub fn signing_key(&mut self, node: NodeId, key: SigningKey) -> bool {
+    /// Remembers a signing certificate, and whether its node has `proven` that it holds the key; says whether
+    /// that was new.
+    pub fn signing_key(&mut self, node: NodeId, key: SigningKey, proven: bool) -> bool {
+        let Some(leaf) = key.chain.first().cloned() else { return false };
+        let row = rows::signing_key(node, &leaf);
+        let known = self.get(Table::Meta, row.clone());
+        let before = known.as_ref().and_then(|known| stored::SigningKey::decode(&known[..]).ok());
         let fact = stored::SigningKey {
             node: node.to_string(),
             certificate: key.chain.iter().map(|der| Bytes::copy_from_slice(der)).collect(),
             name: key.name.clone(),
             spki: Bytes::copy_from_slice(key.key.spki()),
+            // Proved once, it stays so.
+            proven: proven || before.is_some_and(|before| before.proven),
         };
-        let Some(leaf) = key.chain.first().cloned() else { return false };
         self.keys.add(node, key);
-        let (row, value) = (rows::signing_key(node, &leaf), fact.encode_to_vec());
-        if self.get(Table::Meta, row.clone()).is_some_and(|known| known == value) {
+        if fact.proven {
+            self.keys.proved(node);
+        }
+        let value = fact.encode_to_vec();
+        if known.is_some_and(|known| known == value) {
             return false;
         }
         self.put(Table::Meta, row, value);
@@ -901,13 +910,16 @@ impl Ledger {
     /// As [`Ledger::signing_key`], from its fact.
     pub fn signing_key_again(&mut self, fact: &stored::SigningKey) {
         if let (Ok(node), Some(key)) = (fact.node.parse(), signing_key_of(fact)) {
-            self.signing_key(node, key);
+            self.signing_key(node, key, fact.proven);
         }
     }
 
     fn remember_key(&mut self, fact: &stored::SigningKey) {
         if let (Ok(node), Some(key)) = (fact.node.parse(), signing_key_of(fact)) {
             self.keys.add(node, key);
+            if fact.proven {
+                self.keys.proved(node);
+            }
         }
     }
 

@@ -526,8 +526,8 @@ impl Core {
                 let outcome = self.restore(&batch, now)?;
                 self.answer(reply, outcome);
             }
-            Command::SigningKey { node, key, reply } => {
-                self.ledger.signing_key(node, key);
+            Command::SigningKey { node, key, proven, reply } => {
+                self.ledger.signing_key(node, key, proven);
                 self.answer(reply, Ok(()));
             }
             Command::Look { reply } => {

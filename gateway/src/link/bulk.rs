@@ -2,20 +2,23 @@
 //! way of a message. Either side fetches over it, whoever dialled.
 //!
 //! The node that dialled the standing link for channels dials this one too, on its own account or
-//! because the other asked (`BulkWanted`): the other may be unable to. It is authenticated by TLS
-//! alone; what may be fetched follows from the logs.
+//! because the other asked (`BulkWanted`): the other may be unable to. It is authenticated as the other is,
+//! signing key included: files of persons are worth no less than entries. What may be fetched follows from the
+//! logs.
 
+use super::open::{hear_proof, prove, signing_chain};
 use super::session::{closed_by_peer, guard};
 use super::{LINK_NAME_BYTES, Links, VERSION_MAX, VERSION_MIN, frame};
 use crate::blobs::Blobs;
 use crate::blobs::fetch::{ANSWERS_MAX, Answer, FetchOrder, fetch};
 use crate::blobs::serve::serve;
+use crate::channel::possession::PROOF_VERSION;
 use crate::clock::random_16;
 use crate::id::NodeId;
 use crate::limits::{
     BLOB_FETCHES_PER_PEER_MAX, BLOB_SERVES_PER_LINK_MAX, BULK_IDLE_MILLIS_MAX, OPEN_MILLIS_MAX,
 };
-use crate::peer::PeerStream;
+use crate::peer::{End, PeerStream};
 use crate::refusal::{Refusal, RefusalCode};
 use bytes::Bytes;
 use proto::exchange::v1 as wire;
@@ -73,15 +76,17 @@ fn tell_end(stream: &PeerStream, refusal: &Refusal) {
         detail = refusal.detail, "bulk link ended");
 }
 
-fn open(links: &Links, name: [u8; LINK_NAME_BYTES]) -> wire::Frame {
-    frame(Frame::Open(wire::Open {
+fn open(links: &Links, end: End, name: [u8; LINK_NAME_BYTES]) -> Result<wire::Frame, Refusal> {
+    Ok(frame(Frame::Open(wire::Open {
         version_min: VERSION_MIN,
         version_max: VERSION_MAX,
         node: links.me.to_string(),
         link: Bytes::copy_from_slice(&name),
         purpose: PURPOSE.to_owned(),
+        signing_chain: signing_chain(links),
+        proof: prove(links, end, name, true)?,
         ..Default::default()
-    }))
+    })))
 }
 
 async fn dialled(links: &Arc<Links>, stream: &mut PeerStream) -> Result<(), Refusal> {
@@ -90,7 +95,7 @@ async fn dialled(links: &Arc<Links>, stream: &mut PeerStream) -> Result<(), Refu
     let mut name = [0; LINK_NAME_BYTES];
     name[..8].copy_from_slice(&links.clock.now().0.to_be_bytes());
     name[8..].copy_from_slice(&random_16(&*links.randomness));
-    stream.outgoing.send(open(links, name)).await.map_err(|_| gone())?;
+    stream.outgoing.send(open(links, stream.end(), name)?).await.map_err(|_| gone())?;
     let first = tokio::time::timeout(Duration::from_millis(OPEN_MILLIS_MAX), stream.incoming.next());
     let first = first.await.map_err(|_| gone())?.ok_or_else(gone)?;
     let first = first.map_err(|error| Refusal::new(RefusalCode::LinkBroken, error))?;
@@ -99,7 +104,7 @@ async fn dialled(links: &Arc<Links>, stream: &mut PeerStream) -> Result<(), Refu
         Some(Frame::Close(close)) => return Err(closed_by_peer(&close)),
         _ => return Err(Refusal::new(RefusalCode::FrameUnexpected, "the first frame is not Open")),
     };
-    if hear(stream.peer, &heard)? != name {
+    if hear(links, stream.end(), &heard)? != name {
         return Err(Refusal::new(RefusalCode::FrameUnexpected, "the peer answered for another link"));
     }
     converse(links, stream, name).await
@@ -111,13 +116,14 @@ pub(super) async fn accepted(
     stream: &mut PeerStream,
     heard: &wire::Open,
 ) -> Result<(), Refusal> {
-    let name = hear(stream.peer, heard)?;
+    let name = hear(links, stream.end(), heard)?;
     let gone = |_| Refusal::new(RefusalCode::OpenMissing, format!("node={}", stream.peer));
-    stream.outgoing.send(open(links, name)).await.map_err(gone)?;
+    stream.outgoing.send(open(links, stream.end(), name)?).await.map_err(gone)?;
     converse(links, stream, name).await
 }
 
-fn hear(peer: NodeId, open: &wire::Open) -> Result<[u8; LINK_NAME_BYTES], Refusal> {
+fn hear(links: &Links, end: End, open: &wire::Open) -> Result<[u8; LINK_NAME_BYTES], Refusal> {
+    let peer = end.peer;
     if open.version_min > VERSION_MAX || open.version_max < VERSION_MIN {
         return Err(Refusal::new(RefusalCode::VersionUnsupported, "of a bulk link"));
     }
@@ -128,7 +134,14 @@ fn hear(peer: NodeId, open: &wire::Open) -> Result<[u8; LINK_NAME_BYTES], Refusa
         return Err(Refusal::new(RefusalCode::FrameUnexpected, "a link for another purpose"));
     }
     let name = open.link[..].try_into();
-    name.map_err(|_| Refusal::new(RefusalCode::FrameUnexpected, "the link's name is not 24 bytes"))
+    let name =
+        name.map_err(|_| Refusal::new(RefusalCode::FrameUnexpected, "the link's name is not 24 bytes"))?;
+    // Version 1 shows no signing certificate on such a link, and proves nothing.
+    let proves = open.version_max >= PROOF_VERSION || links.keys.has_proved(peer);
+    if proves || !open.proof.is_empty() {
+        hear_proof(links, end, name, open, true)?;
+    }
+    Ok(name)
 }
 
 async fn converse(

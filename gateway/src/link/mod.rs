@@ -44,7 +44,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 /// Protocol versions that this release speaks.
 pub const VERSION_MIN: u32 = 1;
 /// See [`VERSION_MIN`].
-pub const VERSION_MAX: u32 = 1;
+pub const VERSION_MAX: u32 = 2;
 
 /// A request for the peer's totals and where its answer goes.
 pub type ReconcileAsk = (wire::ReconcileRequest, oneshot::Sender<wire::ReconcileReply>);

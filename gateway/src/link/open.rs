@@ -3,11 +3,13 @@
 use super::{Links, VERSION_MAX, VERSION_MIN, not_trusted};
 use crate::channel::batch::note_refusal;
 use crate::channel::fence::{Life, LinkName, Turn};
+use crate::channel::possession::{self, Claim, Possession};
 use crate::committer::{Command, LogSnapshot, PeerStatement};
 use crate::id::{LogId, NodeId};
 use crate::keybook::SigningKey;
 use crate::limits::{BATCH_BYTES_MAX, BATCHES_IN_FLIGHT_MAX, CHAIN_CERTIFICATES_MAX, OLDER_CHAINS_MAX};
 use crate::log::checkpoint::Note;
+use crate::peer::End;
 use crate::refusal::{Refusal, RefusalCode};
 use crate::suite::PublicKey;
 use bytes::Bytes;
@@ -23,10 +25,11 @@ use tokio::sync::oneshot;
 /// [`RefusalCode::Fenced`] when a later link has stated it meanwhile; the committer's own.
 pub(super) async fn state(
     links: &Links,
-    peer: NodeId,
+    end: End,
     name: LinkName,
     to: Option<Life>,
 ) -> Result<(Turn, wire::Open), Refusal> {
+    let peer = end.peer;
     let (reply, stated) = oneshot::channel();
     let turn = {
         // Turns are in the order in which the committer hears of them: a later one that came first would
@@ -37,7 +40,64 @@ pub(super) async fn state(
         *turns
     };
     stated.await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))?;
-    Ok((turn, shown(links, peer, name)))
+    let proof = prove(links, end, name, false)?;
+    Ok((turn, wire::Open { proof, ..shown(links, peer, name) }))
+}
+
+/// This side of a link, or the peer's.
+fn claim(links: &Links, end: End, name: LinkName, bulk: bool, own: bool) -> Claim {
+    let (me, peer) = (links.me, end.peer);
+    let (from, to) = if own { (me, peer) } else { (peer, me) };
+    Claim { from, to, dialled: end.dialled == own, bulk, name, binding: end.binding }
+}
+
+/// Proves to the peer that this node holds the signing key whose certificate it shows.
+///
+/// # Errors
+/// [`RefusalCode::KeySilent`] when the key does not answer.
+pub(super) fn prove(links: &Links, end: End, name: LinkName, bulk: bool) -> Result<Bytes, Refusal> {
+    let message = claim(links, end, name, bulk, true).message();
+    let signed = links.signer.sign(&message);
+    signed.map(Bytes::from).map_err(|error| Refusal::new(RefusalCode::KeySilent, error.to_string()))
+}
+
+/// Judges the signing certificate that a peer shows as its present one, and its proof that it holds the key.
+///
+/// # Errors
+/// [`RefusalCode::NotTrusted`], [`RefusalCode::WrongNode`], [`RefusalCode::BadSignature`] for a key of another
+/// suite, [`RefusalCode::NotProven`].
+pub(super) fn hear_proof(
+    links: &Links,
+    end: End,
+    name: LinkName,
+    open: &wire::Open,
+    bulk: bool,
+) -> Result<(SigningKey, Possession), Refusal> {
+    let peer = end.peer;
+    if open.signing_chain.len() > CHAIN_CERTIFICATES_MAX {
+        return Err(Refusal::new(RefusalCode::TooLarge, "a signing chain"));
+    }
+    let chain: Vec<&[u8]> = open.signing_chain.iter().map(AsRef::as_ref).collect();
+    let now = i64::try_from(links.clock.now().0).unwrap_or(i64::MAX);
+    let verified = links.trust.load_full().verify(certs::Purpose::Signing, &chain, now);
+    let key = signing_key(peer, &verified.map_err(|error| not_trusted(&error))?, &open.signing_chain)?;
+    if key.key.suite != links.suite {
+        let (theirs, ours) = (key.key.suite.name(), links.suite.name());
+        let detail = format!("the peer signs with {theirs}, the channel is of {ours}");
+        return Err(Refusal::new(RefusalCode::BadSignature, detail));
+    }
+    let message = claim(links, end, name, bulk, false).message();
+    let verifies = |proof: &[u8]| key.key.verifies(&message, proof);
+    let judged = possession::judge(links.keys.has_proved(peer), open.version_max, &open.proof, verifies)?;
+    if judged == Possession::Unasked {
+        tracing::warn!(%peer, "the peer's release cannot prove that it holds its signing key: have it upgraded");
+    }
+    Ok((key, judged))
+}
+
+/// The present signing certificate as an Open shows it.
+pub(super) fn signing_chain(links: &Links) -> Vec<Bytes> {
+    links.signer.chain().iter().map(|der| Bytes::copy_from_slice(der)).collect()
 }
 
 fn shown(links: &Links, peer: NodeId, name: LinkName) -> wire::Open {
@@ -58,7 +118,7 @@ fn shown(links: &Links, peer: NodeId, name: LinkName) -> wire::Open {
         version_max: VERSION_MAX,
         node: links.me.to_string(),
         link: Bytes::copy_from_slice(&name),
-        signing_chain: chain(links.signer.chain()),
+        signing_chain: signing_chain(links),
         outbound: Some(log_state(snapshot.out.get(&peer))),
         inbound: Some(log_state(snapshot.inbound.get(&peer))),
         batches_in_flight_max: BATCHES_IN_FLIGHT_MAX as u32,
@@ -70,6 +130,7 @@ fn shown(links: &Links, peer: NodeId, name: LinkName) -> wire::Open {
             .collect(),
         purpose: String::new(),
         life: Bytes::copy_from_slice(&links.life),
+        proof: Bytes::new(),
     }
 }
 
@@ -99,7 +160,8 @@ impl Heard {
 }
 
 /// Checks a peer's Open and remembers its signing certificates.
-pub(super) async fn hear(links: &Links, peer: NodeId, open: wire::Open) -> Result<Heard, Refusal> {
+pub(super) async fn hear(links: &Links, end: End, open: wire::Open) -> Result<Heard, Refusal> {
+    let peer = end.peer;
     if open.version_min > VERSION_MAX || open.version_max < VERSION_MIN {
         let detail =
             format!("peer={}..{} here={VERSION_MIN}..{VERSION_MAX}", open.version_min, open.version_max);
@@ -108,7 +170,7 @@ pub(super) async fn hear(links: &Links, peer: NodeId, open: wire::Open) -> Resul
     if open.node != peer.as_str() {
         return Err(Refusal::new(RefusalCode::WrongNode, format!("certificate={peer}")));
     }
-    let name = open.link[..]
+    let name: LinkName = open.link[..]
         .try_into()
         .map_err(|_| Refusal::new(RefusalCode::FrameUnexpected, "the link's name is not 24 bytes"))?;
     let life = match &open.life[..] {
@@ -117,7 +179,9 @@ pub(super) async fn hear(links: &Links, peer: NodeId, open: wire::Open) -> Resul
             .try_into()
             .map_err(|_| Refusal::new(RefusalCode::FrameUnexpected, "the life is not 16 bytes"))?,
     };
-    remember_keys(links, peer, &open).await?;
+    let (key, judged) = hear_proof(links, end, name, &open, false)?;
+    remember_key(links, peer, key, judged == Possession::Proven).await?;
+    remember_older_keys(links, peer, &open).await?;
     let inbound = open.inbound.unwrap_or_default();
     let outbound = open.outbound.unwrap_or_default();
     let copy = read_copy(links, peer, &inbound)?;
@@ -134,46 +198,37 @@ pub(super) async fn hear(links: &Links, peer: NodeId, open: wire::Open) -> Resul
     })
 }
 
-async fn remember_keys(links: &Links, peer: NodeId, open: &wire::Open) -> Result<(), Refusal> {
+/// Journals a signing certificate that is not known yet, or whose node has just proved that it holds a key for the
+/// first time.
+async fn remember_key(links: &Links, node: NodeId, key: SigningKey, proven: bool) -> Result<(), Refusal> {
+    let known = links.keys.of(node).iter().any(|known| known.chain == key.chain);
+    if known && (!proven || links.keys.has_proved(node)) {
+        return Ok(());
+    }
+    links.committer.ask_patiently(|reply| Command::SigningKey { node, key, proven, reply }).await
+}
+
+async fn remember_older_keys(links: &Links, peer: NodeId, open: &wire::Open) -> Result<(), Refusal> {
     if open.older_signing_chains.len() > OLDER_CHAINS_MAX {
         return Err(Refusal::new(RefusalCode::TooLarge, "older signing chains"));
     }
     let trust = links.trust.load_full();
     let now = i64::try_from(links.clock.now().0).unwrap_or(i64::MAX);
-    let older = open.older_signing_chains.iter().map(|chain| (&chain.certificate, false));
-    for (certificates, active) in std::iter::once((&open.signing_chain, true)).chain(older) {
+    for certificates in open.older_signing_chains.iter().map(|chain| &chain.certificate) {
         if certificates.len() > CHAIN_CERTIFICATES_MAX {
             return Err(Refusal::new(RefusalCode::TooLarge, "a signing chain"));
         }
         let chain: Vec<&[u8]> = certificates.iter().map(AsRef::as_ref).collect();
-        let verdict = if active {
-            trust.verify(certs::Purpose::Signing, &chain, now)
-        } else {
-            // An older certificate counts if it was good when it signed what the peer shows, or is now.
-            let instants = shown_instants(open).into_iter().chain([now]);
-            let verdicts = instants.map(|at| trust.verify_evidence(&chain, at));
-            verdicts.reduce(Result::or).expect("now is always asked for")
-        };
-        let verified = match verdict {
-            Ok(verified) => verified,
-            Err(error) if active => return Err(not_trusted(&error)),
-            // An old key that is not trusted any more verifies nothing; what it signed will be missed.
-            Err(_) => continue,
-        };
+        // An older certificate counts if it was good when it signed what the peer shows, or is now.
+        let instants = shown_instants(open).into_iter().chain([now]);
+        let verdicts = instants.map(|at| trust.verify_evidence(&chain, at));
+        // An old key that is not trusted any more verifies nothing; what it signed will be missed.
+        let Ok(verified) = verdicts.reduce(Result::or).expect("now is always asked for") else { continue };
         let key = signing_key(peer, &verified, certificates)?;
-        if key.key.suite != links.suite {
-            if active {
-                let (theirs, ours) = (key.key.suite.name(), links.suite.name());
-                let detail = format!("the peer signs with {theirs}, the channel is of {ours}");
-                return Err(Refusal::new(RefusalCode::BadSignature, detail));
-            }
-            // It signs nothing in this channel.
-            continue;
+        // One of another suite signs nothing in this channel.
+        if key.key.suite == links.suite {
+            remember_key(links, peer, key, false).await?;
         }
-        if links.keys.of(peer).iter().any(|known| known.chain == key.chain) {
-            continue;
-        }
-        links.committer.ask_patiently(|reply| Command::SigningKey { node: peer, key, reply }).await?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::id::{LogId, NodeId};
 use crate::keybook::SigningKey;
 use crate::limits::{BATCHES_IN_FLIGHT_MAX, LINK_TASKS_MAX, OPEN_MILLIS_MAX};
 use crate::log::checkpoint::Note;
-use crate::peer::{PeerStream, Standing};
+use crate::peer::{End, PeerStream, Standing};
 use crate::reconcile;
 use crate::refusal::{Refusal, RefusalCode};
 use proto::exchange::v1 as wire;
@@ -78,7 +78,7 @@ async fn converse(links: &Arc<Links>, stream: &mut PeerStream) -> Result<Over, R
         let mut name = [0; LINK_NAME_BYTES];
         name[..8].copy_from_slice(&links.clock.now().0.to_be_bytes());
         name[8..].copy_from_slice(&random_16(&*links.randomness));
-        own = Some((name, send_open(links, peer, &stream.outgoing, name, None).await?));
+        own = Some((name, send_open(links, stream.end(), &stream.outgoing, name, None).await?));
     }
     let heard = match hear_open(links, stream).await? {
         Opened::Channels(heard) => *heard,
@@ -95,7 +95,7 @@ async fn converse(links: &Arc<Links>, stream: &mut PeerStream) -> Result<Over, R
     // Whoever gives way states nothing: the peer would take it for the copy that it will be told of.
     let turn = match own {
         Some((_, turn)) => turn,
-        None => send_open(links, peer, &stream.outgoing, heard.name, Some(heard.life)).await?,
+        None => send_open(links, stream.end(), &stream.outgoing, heard.name, Some(heard.life)).await?,
     };
     links.measures.links_opened.fetch_add(1, Ordering::Relaxed);
     tracing::info!(%peer, dialled, outcome = "open", "link open");
@@ -115,12 +115,13 @@ enum Opened {
 /// the acceptor answers with the same name.
 async fn send_open(
     links: &Arc<Links>,
-    peer: NodeId,
+    end: End,
     outgoing: &mpsc::Sender<wire::Frame>,
     name: LinkName,
     to: Option<Life>,
 ) -> Result<Turn, Refusal> {
-    let (turn, open) = state(links, peer, name, to).await?;
+    let peer = end.peer;
+    let (turn, open) = state(links, end, name, to).await?;
     let open = frame(Frame::Open(open));
     let gone = |_| Refusal::new(RefusalCode::OpenMissing, format!("node={peer}"));
     outgoing.send(open).await.map_err(gone)?;
@@ -144,7 +145,7 @@ async fn hear_open(links: &Arc<Links>, stream: &mut PeerStream) -> Result<Opened
     if !open.purpose.is_empty() {
         return Err(Refusal::new(RefusalCode::FrameUnexpected, "a link for another purpose"));
     }
-    Ok(Opened::Channels(Box::new(hear(links, peer, open).await?)))
+    Ok(Opened::Channels(Box::new(hear(links, stream.end(), open).await?)))
 }
 
 pub(super) fn closed_by_peer(close: &wire::Close) -> Refusal {

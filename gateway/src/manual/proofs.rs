@@ -154,9 +154,9 @@
 //! a link, and what the nodes said then. `tests/tests/versions.rs` opens the journals with certificates of
 //! today (a start needs keys, not the old ones), from the journal alone and again with the index just made,
 //! and reads the frames. The index is not kept: it is disposable, and one of another `INDEX_VERSION` is made
-//! anew. Not tested before there is a second version: a store that is migrated, a link of version 2 with a
-//! partner of version 1. Until then a partner that speaks 1 to 7 is answered with 1, and one that speaks only
-//! what we do not gets `link.version`.
+//! anew. A partner of version 1, which proves nothing, is spoken to until it has once proved its signing key;
+//! one that speaks 1 to 7 is answered with our 1 to 2, and one that speaks only what we do not gets
+//! `link.version`. Not tested before there is a second version of it: a store that is migrated.
 //!
 //! # Parsers under fuzzing
 //!

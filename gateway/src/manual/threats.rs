@@ -42,7 +42,8 @@
 //! | resumes a session of a certificate revoked since | no tickets, no session cache | `nothing_is_resumed` |
 //! | a certificate made to crash or exhaust the reader | sizes before parsing; fuzzed | `sizes_are_bounded_before_anything_is_parsed`, `no_changed_bit_of_a_chain_passes`, `every_seed_and_its_mutations_keep_the_properties_of_their_parser` |
 //! | replays, reorders or cuts a conversation | position is identity; newest link fences; life of a process named | `frames_that_come_twice_or_in_another_order_do_no_harm`, `the_newest_link_fences_older_ones_and_two_that_dial_at_once_end_with_one` |
-//! | holds many connections open in the handshake | 256 at once, ten seconds each | **not defended**: 256 silent connections from one address keep honest diallers out for as long as they are renewed; the node still dials out. Put a limit per address in front (firewall) |
+//! | holds many connections open in the handshake | 4 seconds each, 256 at once, 128 of one address; when all are taken, the oldest of the most crowded address gives way | `silent_connections_keep_no_partner_out`, `when_all_places_are_taken_the_oldest_of_the_most_crowded_address_gives_way` |
+//! | the same from an address that a partner shares (one NAT) | — | **not defended**: he takes turns with 128 silent ones. Also a flood that fills the line or the kernel's queue; the node still dials out |
 //!
 //! # A malicious partner node
 //!
@@ -74,7 +75,10 @@
 //! | signs checkpoints or documents | usages keep the two keys apart | `a_tls_key_signs_nothing` |
 //! | opens links and reads what the city is sent | revocation list or suspension: live links close, nothing more is said | `a_revoked_certificate_closes_its_live_link_and_gets_nothing`, `a_peer_that_loses_its_standing_loses_its_link_and_is_heard_no_more` |
 //! | … though nobody reads the link | the revocation does not wait for the peer | `a_revocation_ends_a_link_that_waits_for_a_peer_who_does_not_read` |
-//! | *before anybody notices* | certificates of 90 days | **not defended**: a signing chain is public and a copy of size 0 needs no signature, so the thief who states that he has nothing is sent everything that was ever sent to that city, and fences the city out (`a_thief_of_a_tls_key_alone_is_sent_the_history_of_its_city`). He can confirm nothing: a receipt needs the signing key. The cure is a signature over the link's name by the signing key in `Open`, a change of the wire |
+//! | *before anybody notices*: states that he has nothing and is sent the whole history, or fetches its files, or fences the city out | `Open` bears the signing key's signature over this very TLS connection; nothing is sent and no link gives way before it is good | `a_thief_of_a_tls_key_alone_is_sent_nothing_and_fences_nobody_out` |
+//! | says that he speaks an older version, whose `Open` proves nothing | whoever has proved it once must prove it always, over restarts | `an_open_without_a_proof_is_believed_only_of_a_node_that_was_never_met_with_one` |
+//! | *of a partner that has never been met since both could* | — | **not defended** until the first contact of two releases that can: version 1 is believed without a proof, with a warning in the log |
+//! | answers the city's own dialling in its partner's place | — | with the *partner's* TLS key he reads the sizes and newest notes in the dialler's `Open`, nothing of an entry: **not defended** |
 //!
 //! # A stolen signing key
 //!

@@ -3,12 +3,13 @@
 use super::read_ahead::ReadAhead;
 use super::server::tell_refused_handshake;
 use super::standing::CertificateStanding;
-use super::tls::{Clock, TrustHandle};
+use super::tls::{self, Clock, TrustHandle};
 use super::{
     CONNECTION_WINDOW_BYTES, FRAMES_QUEUED_MAX, HTTP2_FRAME_BYTES, KEEPALIVE_SECONDS, STREAM_WINDOW_BYTES,
     TLS_BUFFER_BYTES,
 };
 use crate::channel::circuit::{Decision, Event};
+use crate::channel::possession::Binding;
 use crate::id::NodeId;
 use crate::limits::{FRAME_BYTES_MAX, HANDSHAKE_MILLIS_MAX, REDIAL_MILLIS_MAX, REDIAL_MILLIS_MIN};
 use crate::link::{self, Links};
@@ -150,7 +151,7 @@ async fn dial_once<D: Dial>(links: &Arc<Links>, dial: &D) {
 
 async fn connect(dial: &TlsDial) -> Result<(tonic::transport::Channel, PeerStream), Refusal> {
     let unreached = |why: String| Refusal::new(RefusalCode::NotContacted, why);
-    let certificates: Arc<Mutex<Vec<CertificateDer<'static>>>> = Arc::default();
+    let certificates: Arc<Mutex<(Vec<CertificateDer<'static>>, Option<Binding>)>> = Arc::default();
     let endpoint = Endpoint::from_static("http://peer.tongban")
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -176,14 +177,15 @@ async fn connect(dial: &TlsDial) -> Result<(tonic::transport::Channel, PeerStrea
             let (_, connection) = stream.get_mut();
             connection.set_buffer_limit(Some(TLS_BUFFER_BYTES));
             let chain = connection.peer_certificates().unwrap_or_default();
-            *seen.lock().expect("no holder of the chain panics") =
-                chain.iter().cloned().map(CertificateDer::into_owned).collect();
+            let chain = chain.iter().cloned().map(CertificateDer::into_owned).collect();
+            *seen.lock().expect("no holder of the chain panics") = (chain, tls::binding(connection));
             Ok::<_, std::io::Error>(TokioIo::new(stream))
         }
     });
     let channel =
         endpoint.connect_with_connector(connector).await.map_err(|error| unreached(chain_text(&error)))?;
-    let chain = certificates.lock().expect("no holder of the chain panics").clone();
+    let (chain, binding) = certificates.lock().expect("no holder of the chain panics").clone();
+    let binding = binding.ok_or_else(|| unreached("TLS gives no exporter".to_owned()))?;
     let (standing, peer) = CertificateStanding::new(chain, Arc::clone(&dial.trust), Arc::clone(&dial.clock))?;
     if peer != dial.peer {
         return Err(Refusal::new(RefusalCode::WrongNode, format!("certificate={peer}")));
@@ -198,6 +200,7 @@ async fn connect(dial: &TlsDial) -> Result<(tonic::transport::Channel, PeerStrea
     let stream = PeerStream {
         peer,
         dialled: true,
+        binding,
         incoming: Box::pin(incoming),
         outgoing,
         standing: Arc::new(standing),

@@ -2,6 +2,7 @@
 //! verified is handed to `link` as a [`PeerStream`](crate::peer::PeerStream).
 
 pub mod client;
+mod doorway;
 mod read_ahead;
 pub mod run;
 pub mod server;

@@ -1,14 +1,16 @@
 //! The accept loop: each handshake in its own task with a timeout, the TLS configuration of the
 //! moment, and the verified peer handed to `link`.
 
+use super::doorway::{Admission, Doorway, Source};
 use super::read_ahead::ReadAhead;
 use super::standing::CertificateStanding;
-use super::tls::{Clock, TrustHandle, trust_error};
+use super::tls::{self, Clock, TrustHandle, trust_error};
 use super::{
     CONNECTION_WINDOW_BYTES, FRAMES_QUEUED_MAX, HTTP2_FRAME_BYTES, KEEPALIVE_ACCEPTED_SECONDS,
     KEEPALIVE_SECONDS, STREAM_WINDOW_BYTES, TLS_BUFFER_BYTES,
 };
-use crate::limits::{FRAME_BYTES_MAX, HANDSHAKE_MILLIS_MAX, HANDSHAKES_MAX};
+use crate::channel::possession::Binding;
+use crate::limits::{FRAME_BYTES_MAX, HANDSHAKE_ACCEPTED_MILLIS_MAX, HANDSHAKES_MAX};
 use crate::link::{self, Links};
 use crate::measure::{Measures, Side};
 use crate::peer::PeerStream;
@@ -19,13 +21,15 @@ use proto::exchange::v1::exchange_server::{Exchange, ExchangeServer};
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::StreamExt;
@@ -70,7 +74,7 @@ async fn accept(
     accepted: mpsc::Sender<io::Result<PeerConnection>>,
     measures: Arc<Measures>,
 ) {
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let doorway: Door = Arc::default();
     loop {
         let (tcp, address) = match listener.accept().await {
             Ok(connection) => connection,
@@ -81,36 +85,84 @@ async fn accept(
                 continue;
             }
         };
-        let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else { return };
-        let acceptor = TlsAcceptor::from(config.load_full());
-        let (accepted, measures) = (accepted.clone(), Arc::clone(&measures));
-        tokio::spawn(async move {
-            let _ = tcp.set_nodelay(true);
-            let handshake = tokio::time::timeout(
-                Duration::from_millis(HANDSHAKE_MILLIS_MAX),
-                acceptor.accept(ReadAhead::new(tcp)),
-            );
-            match handshake.await {
-                Ok(Ok(mut stream)) => {
-                    stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES));
-                    let _ = accepted.send(Ok(PeerConnection(stream))).await;
-                }
-                Ok(Err(error)) => {
-                    tell_refused_handshake(&measures, Side::Accepted, &address.to_string(), &error);
-                }
-                Err(_) => {
-                    measures.handshake_failed(Side::Accepted, HANDSHAKE_TIMEOUT);
-                    tracing::info!(%address, outcome = "refused", code = HANDSHAKE_TIMEOUT,
-                        "a handshake took too long");
+        let source = Source::of(address.ip());
+        // Held until the task is known: one that is over at once waits for it.
+        let mut door = doorway.lock().expect("no holder of the doorway panics");
+        match door.admit(source) {
+            Admission::Refused { first } => {
+                drop(door);
+                measures.handshake_failed(Side::Accepted, HANDSHAKE_CROWDED);
+                // Once for each flood: the log is no target.
+                if first {
+                    tracing::warn!(address = %address.ip(), outcome = "refused", code = HANDSHAKE_CROWDED,
+                        "an address has too many handshakes going on");
                 }
             }
-            drop(permit);
-        });
+            Admission::Enters(number, gave_way) => {
+                let place = Place { doorway: Arc::clone(&doorway), source, number };
+                let acceptor = TlsAcceptor::from(config.load_full());
+                let shaking = shake(tcp, address, acceptor, accepted.clone(), Arc::clone(&measures), place);
+                door.began(source, number, tokio::spawn(shaking).abort_handle());
+                drop(door);
+                if let Some(gave_way) = gave_way {
+                    measures.handshake_failed(Side::Accepted, HANDSHAKE_CROWDED);
+                    gave_way.abort();
+                }
+            }
+        }
+    }
+}
+
+type Door = Arc<Mutex<Doorway<AbortHandle>>>;
+
+/// A place in the doorway, given up when dropped.
+struct Place {
+    doorway: Door,
+    source: Source,
+    number: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.doorway.lock().expect("no holder of the doorway panics").left(self.source, self.number);
+    }
+}
+
+/// One handshake, to its end or its deadline.
+async fn shake(
+    tcp: TcpStream,
+    address: SocketAddr,
+    acceptor: TlsAcceptor,
+    accepted: mpsc::Sender<io::Result<PeerConnection>>,
+    measures: Arc<Measures>,
+    place: Place,
+) {
+    let _ = tcp.set_nodelay(true);
+    let handshake = tokio::time::timeout(
+        Duration::from_millis(HANDSHAKE_ACCEPTED_MILLIS_MAX),
+        acceptor.accept(ReadAhead::new(tcp)),
+    );
+    let outcome = handshake.await;
+    // What waits from here on has shown a certificate.
+    drop(place);
+    match outcome {
+        Ok(Ok(mut stream)) => {
+            stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES));
+            let _ = accepted.send(Ok(PeerConnection(stream))).await;
+        }
+        Ok(Err(error)) => tell_refused_handshake(&measures, Side::Accepted, &address.to_string(), &error),
+        Err(_) => {
+            measures.handshake_failed(Side::Accepted, HANDSHAKE_TIMEOUT);
+            tracing::info!(%address, outcome = "refused", code = HANDSHAKE_TIMEOUT,
+                "a handshake took too long");
+        }
     }
 }
 
 /// What a handshake failed with when the trust store did not decide.
 const HANDSHAKE_TIMEOUT: &str = "tls.timeout";
+/// Its address had its share of places already, or it gave way to another.
+const HANDSHAKE_CROWDED: &str = "tls.crowded";
 /// The peer ended it: most often it does not trust this node's certificate.
 const HANDSHAKE_ALERT: &str = "tls.refused_by_peer";
 /// No TLS 1.3, no certificate, or not TLS at all.
@@ -149,8 +201,9 @@ pub(super) fn tell_refused_handshake(measures: &Measures, side: Side, address: &
 /// A TLS connection whose peer showed a certificate.
 struct PeerConnection(TlsStream<ReadAhead<TcpStream>>);
 
+/// What the handshake left: the peer's chain, and what binds proofs to the connection.
 #[derive(Clone)]
-struct PeerCertificates(Arc<Vec<CertificateDer<'static>>>);
+struct PeerCertificates(Arc<Vec<CertificateDer<'static>>>, Option<Binding>);
 
 impl Connected for PeerConnection {
     type ConnectInfo = PeerCertificates;
@@ -158,7 +211,8 @@ impl Connected for PeerConnection {
     fn connect_info(&self) -> PeerCertificates {
         let (_, connection) = self.0.get_ref();
         let chain = connection.peer_certificates().unwrap_or_default();
-        PeerCertificates(Arc::new(chain.iter().cloned().map(CertificateDer::into_owned).collect()))
+        let chain = chain.iter().cloned().map(CertificateDer::into_owned).collect();
+        PeerCertificates(Arc::new(chain), tls::binding(connection))
     }
 }
 
@@ -217,6 +271,7 @@ impl Exchange for Peers {
         let certificates = request.extensions().get::<PeerCertificates>().cloned();
         let certificates = certificates.ok_or_else(|| Status::unauthenticated("no certificate"))?;
         let chain = certificates.0.as_ref().clone();
+        let binding = certificates.1.ok_or_else(|| Status::unauthenticated("TLS gives no exporter"))?;
         let (standing, peer) =
             CertificateStanding::new(chain, Arc::clone(&self.trust), Arc::clone(&self.clock))
                 .map_err(status)?;
@@ -225,6 +280,7 @@ impl Exchange for Peers {
         let stream = PeerStream {
             peer,
             dialled: false,
+            binding,
             incoming: Box::pin(incoming),
             outgoing,
             standing: Arc::new(standing),

@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::channel::possession::{Binding, EXPORTER_LABEL};
 use arc_swap::ArcSwap;
 use certs::{Division, Identity, Purpose, TrustError, TrustStore, Verified};
 use rustls::client::Resumption;
@@ -99,6 +100,12 @@ pub fn peer_identity(
 ) -> Result<Verified, TrustError> {
     let chain: Vec<&[u8]> = certificates.iter().map(AsRef::as_ref).collect();
     trust.load().verify(Purpose::Tls, &chain, clock())
+}
+
+/// What only the two ends of a connection know (RFC 8446 §7.5), for proofs that are good on it alone; none before
+/// its handshake is over.
+pub fn binding<Side>(connection: &rustls::ConnectionCommon<Side>) -> Option<Binding> {
+    connection.export_keying_material(Binding::default(), EXPORTER_LABEL, None).ok()
 }
 
 /// The verdict inside a failed handshake's error, if our own side made one: its code and advice are for the log.

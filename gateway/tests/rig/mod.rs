@@ -7,6 +7,7 @@ use bytes::Bytes;
 use certs::{Anchor, AnchorState, Purpose, Revocation, TrustDomain, TrustStore};
 use devpki::{Issued, KeyKind, Province};
 use gateway::archive::Archive;
+use gateway::channel::possession::{Binding, Claim};
 use gateway::clock::{Clock as _, ManualClock, Randomness};
 use gateway::committer::bells::{Bells, Listener, Topic};
 use gateway::committer::ledger::{Documents, read_case};
@@ -289,7 +290,7 @@ impl Site {
             key: self.signer.public_key().clone(),
             chain: self.signer.chain().to_vec(),
         };
-        let own = Command::SigningKey { node: self.me, key: own, reply: oneshot::channel().0 };
+        let own = Command::SigningKey { node: self.me, key: own, proven: false, reply: oneshot::channel().0 };
         core.commit(&mut [own].into_iter().collect())?;
         let (archive, documents, keys) = (core.archive(), core.documents(), core.keys());
         let (snapshot, bells) = (core.snapshot(), core.bells());
@@ -683,6 +684,9 @@ pub fn connect_with(dialler: &Node, acceptor: &Node, standing: Arc<Switch>, tap:
     Line { ends: Some(ends), pipes: [one, other] }
 }
 
+/// Of all connections here: one process holds both their ends.
+const BINDING: Binding = [0xb1; 32];
+
 fn stream(
     peer: NodeId,
     dialled: bool,
@@ -691,7 +695,7 @@ fn stream(
     standing: Arc<Switch>,
 ) -> PeerStream {
     let incoming = Box::pin(ReceiverStream::new(incoming).map(Ok));
-    PeerStream { peer, dialled, incoming, outgoing, standing }
+    PeerStream { peer, dialled, binding: BINDING, incoming, outgoing, standing }
 }
 
 /// Awaits that everything is across, receipted and answered, and checks that both hold the same.
@@ -971,6 +975,14 @@ impl RawLink {
         static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         let mut name = (NOW.0 + 86_400_000 + COUNT.fetch_add(1, Ordering::SeqCst)).to_be_bytes().to_vec();
         name.resize(link::LINK_NAME_BYTES, 0);
+        let claim = Claim {
+            from: node.peer,
+            to: node.me,
+            dialled: true,
+            bulk: false,
+            name: name[..].try_into().unwrap(),
+            binding: BINDING,
+        };
         let inbound = copy.map(|note| wire::LogState {
             size: note.checkpoint().size,
             cosigned: note.text().into_bytes().into(),
@@ -978,7 +990,7 @@ impl RawLink {
         });
         let open = wire::Open {
             version_min: 1,
-            version_max: 1,
+            version_max: 2,
             node: node.peer.to_string(),
             link: name.into(),
             signing_chain: certificates(signer),
@@ -992,6 +1004,7 @@ impl RawLink {
                 .collect(),
             purpose: String::new(),
             life: Bytes::new(),
+            proof: signer.sign(&claim.message()).unwrap().into(),
         };
         link.send(wire::frame::Kind::Open(open)).await;
         link
