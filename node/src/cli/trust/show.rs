@@ -6,14 +6,25 @@ use std::path::Path;
 use certs::administration::Log;
 use certs::administration::log::{read_head, to_hex};
 use certs::{AnchorState, Revocation, TrustError, TrustStore};
+use clap::Args;
 use serde_json::{Value, json};
 
-use super::{DomainShowArgs, Home, Place, log_of, no_log};
+use super::{Home, Place, log_of, no_log};
 use crate::both;
 use crate::cli::certs::{date, refused};
 use crate::console::{Console, Failure};
 use crate::text::table::Table;
 use crate::text::{Lang, printable};
+
+/// `tongban trust domain show`
+#[derive(Debug, Args)]
+pub struct DomainShowArgs {
+    /// The trust domain. 信任域
+    pub name: String,
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+}
 
 /// Lists domains with roots, lists and suspensions.
 ///
