@@ -3,7 +3,7 @@
 //! A domain is a value. An administrator's change makes another one, which is checked whole when a
 //! [`crate::TrustStore`] is built of it; what one domain may not share with another is checked there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -180,7 +180,11 @@ pub struct TrustDomain {
     anchors: Vec<Anchor>,
     revocation: Revocation,
     suspended: BTreeSet<Division>,
+    nodes: Option<Nodes>,
 }
+
+/// The only nodes of a domain, and the SHA-256 of the keys that each may show; none: any key.
+pub type Nodes = BTreeMap<Division, BTreeSet<[u8; 32]>>;
 
 impl TrustDomain {
     /// Puts a domain together; nobody is suspended.
@@ -214,7 +218,7 @@ impl TrustDomain {
                 return refused("two revocation lists of one issuer; keep the newer");
             }
         }
-        Ok(Self { name, prefixes, anchors, revocation, suspended: BTreeSet::new() })
+        Ok(Self { name, prefixes, anchors, revocation, suspended: BTreeSet::new(), nodes: None })
     }
 
     /// Its name.
@@ -240,6 +244,42 @@ impl TrustDomain {
     /// Nodes that may open nothing new.
     pub fn suspended(&self) -> &BTreeSet<Division> {
         &self.suspended
+    }
+
+    /// The only nodes that it speaks for, if it lists them.
+    pub fn nodes(&self) -> Option<&Nodes> {
+        self.nodes.as_ref()
+    }
+
+    /// Lists the only nodes that it speaks for; `None`: all that its authority certified.
+    ///
+    /// # Errors
+    /// [`TrustError::Config`] when the domain does not speak for one of them.
+    pub fn list_nodes(&mut self, nodes: Option<Nodes>) -> Result<(), TrustError> {
+        if let Some(outside) = nodes.iter().flatten().find(|(division, _)| !self.speaks_for(**division)) {
+            return Err(TrustError::Config(format!(
+                "domain {}: listed node {} is outside its prefixes",
+                self.name, outside.0
+            )));
+        }
+        self.nodes = nodes;
+        Ok(())
+    }
+
+    /// Whether a node may open something new with a key (SubjectPublicKeyInfo, DER), as far as lists go.
+    ///
+    /// # Errors
+    /// [`TrustError::Suspended`], [`TrustError::NotListed`], [`TrustError::KeyNotListed`].
+    pub(crate) fn check_node(&self, division: Division, spki_der: &[u8]) -> Result<(), TrustError> {
+        if self.suspended.contains(&division) {
+            return Err(TrustError::Suspended(division));
+        }
+        let Some(nodes) = &self.nodes else { return Ok(()) };
+        match nodes.get(&division) {
+            None => Err(TrustError::NotListed(division)),
+            Some(keys) if keys.is_empty() || keys.contains(&fingerprint(spki_der)) => Ok(()),
+            Some(_) => Err(TrustError::KeyNotListed(division)),
+        }
     }
 
     /// Whether a revocation list may serve this domain: signed by one of its anchors, or by an authority in
@@ -371,7 +411,7 @@ impl TrustDomain {
     }
 }
 
-/// SHA-256 of a certificate's DER.
+/// SHA-256 of some DER: a certificate's, or a public key's.
 pub(crate) fn fingerprint(der: &[u8]) -> [u8; 32] {
     digest(&SHA256, der).as_ref().try_into().expect("SHA-256 gives 32 bytes")
 }

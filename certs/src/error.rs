@@ -129,6 +129,12 @@ pub enum TrustError {
     /// The node is suspended in this trust store.
     #[error("node {0} is suspended")]
     Suspended(Division),
+    /// Its domain lists its nodes, and this one is not among them.
+    #[error("node {0} is not listed in its trust domain")]
+    NotListed(Division),
+    /// The node is listed with keys, and this is another.
+    #[error("the key of node {0} is not one that is listed for it")]
+    KeyNotListed(Division),
     /// Good, but of another node than was dialled.
     #[error("expected node {expected}, found node {found}")]
     UnexpectedNode {
@@ -246,6 +252,8 @@ impl TrustError {
                 AnchorState::Revoked => "trust.anchor_revoked",
             },
             Self::Suspended(_) => "trust.suspended",
+            Self::NotListed(_) => "trust.not_listed",
+            Self::KeyNotListed(_) => "trust.key_not_listed",
             Self::UnexpectedNode { .. } => "trust.unexpected_node",
             Self::CrlMissing(_) => "trust.crl_missing",
             Self::CrlStale { .. } => "trust.crl_stale",
@@ -289,6 +297,8 @@ impl TrustError {
             Self::UnknownDomain(_)
             | Self::AnchorNotUsable { .. }
             | Self::Suspended(_)
+            | Self::NotListed(_)
+            | Self::KeyNotListed(_)
             | Self::CrlMissing(_)
             | Self::CrlStale { .. }
             | Self::CrlInvalid(_)
@@ -413,6 +423,14 @@ impl TrustError {
             Self::Suspended(division) => (
                 format!("节点 {division} 已被本节点暂停。请联系管理员确认原因，必要时恢复。"),
                 format!("Node {division} is suspended here; ask the administrator why, and lift the suspension if it is over."),
+            ),
+            Self::NotListed(division) => (
+                format!("信任域列明了其节点，{division} 不在其中。如应互通，请用 tongban trust node add 申请列入。"),
+                format!("The trust domain lists its nodes and {division} is not among them; if it should be, propose it with tongban trust node add."),
+            ),
+            Self::KeyNotListed(division) => (
+                format!("{division} 出示的密钥不在为其列明的密钥之中。请以另一途径向对方核实，再用 tongban trust node add 登记新密钥。"),
+                format!("{division} shows a key that is not listed for it; ask the partner by another way, then list the new one with tongban trust node add."),
             ),
             Self::UnexpectedNode { expected, found } => (
                 format!("应连接 {expected}，实际应答的是 {found}。请核对对方地址配置。"),

@@ -22,9 +22,9 @@ mod sm2_path;
 pub mod spiffe;
 pub mod store;
 
-pub use domain::{Anchor, AnchorState, DivisionPrefix, TrustDomain};
+pub use domain::{Anchor, AnchorState, DivisionPrefix, Nodes, TrustDomain};
 pub use error::{Fault, TrustError};
-pub use identity::{Identity, not_after_ms};
+pub use identity::{Identity, key_digest, not_after_ms};
 pub use profile::{KeyAlgorithm, Purpose};
 pub use revocation::{Crl, Revocation};
 pub use spiffe::{Division, DomainName, SpiffeId};

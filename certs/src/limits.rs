@@ -24,5 +24,11 @@ pub const TRUST_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Longest grace for a stale revocation list, hours: 30 days. Beyond that it is no revocation at all.
 pub const CRL_GRACE_HOURS_MAX: u32 = 30 * 24;
 
+/// Nodes that one domain lists: every county-level division of a province, several times over.
+pub const NODES_MAX: usize = 20_000;
+
+/// Public keys of one listed node: two in use, their successors, and as many to spare.
+pub const NODE_KEYS_MAX: usize = 8;
+
 /// The administration log: some 20 000 acts.
 pub const ADMINISTRATION_LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;

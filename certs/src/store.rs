@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use crate::administration::event::{AnchorRecord, CrlRecord, DomainRecord};
-use crate::administration::log::{LOG_FILE, to_hex};
+use crate::administration::event::{AnchorRecord, CrlRecord, DomainRecord, NodeKeys};
+use crate::administration::log::{LOG_FILE, from_hex, to_hex};
 use crate::administration::{Head, Log, State};
-use crate::domain::{Anchor, AnchorState, Question, TrustDomain, fingerprint};
+use crate::domain::{Anchor, AnchorState, Nodes, Question, TrustDomain, fingerprint};
 use crate::error::TrustError;
 use crate::limits::{CRL_FILE_BYTES_MAX, TRUST_FILE_BYTES_MAX};
 use crate::pem;
@@ -211,8 +211,8 @@ impl TrustStore {
         check_chain(chain)?;
         // … and the proof.
         let (anchor_state, good_until_ms) = domain.judge(question, chain, at_ms)?;
-        if question == Question::Opening && domain.suspended().contains(&id.division) {
-            return Err(TrustError::Suspended(id.division));
+        if question == Question::Opening {
+            domain.check_node(id.division, &spki_der)?;
         }
         Ok(Verified {
             id,
@@ -340,7 +340,20 @@ fn load_domain(
     for division in &record.suspended {
         domain.suspend(division.parse().map_err(refused)?)?;
     }
+    domain.list_nodes(record.nodes.as_ref().map(read_nodes).transpose()?)?;
     Ok(domain)
+}
+
+fn read_nodes(listed: &NodeKeys) -> Result<Nodes, TrustError> {
+    let digest = |text: &String| from_hex(text).and_then(|bytes| bytes.try_into().ok());
+    let mut nodes = Nodes::new();
+    for (division, keys) in listed {
+        let code = division.parse().map_err(|error: NotAnId| TrustError::Config(error.to_string()))?;
+        let keys: Option<_> = keys.iter().map(digest).collect();
+        let keys = keys.ok_or_else(|| TrustError::Config(format!("a key of {division} is no SHA-256")))?;
+        nodes.insert(code, keys);
+    }
+    Ok(nodes)
 }
 
 impl DomainEntry {
@@ -371,6 +384,7 @@ impl DomainEntry {
             crls,
             anchors,
             suspended: self.suspended,
+            nodes: None,
         })
     }
 

@@ -16,9 +16,10 @@ pub mod waiting;
 
 use std::path::{Path, PathBuf};
 
+use certs::administration::event::DomainRecord;
 use certs::administration::log::{AppendError, LOG_FILE, Plan, append, plan};
 use certs::administration::{Act, Change, Log, NotAllowed, State};
-use certs::{TrustStore, pem};
+use certs::{AnchorState, TrustStore, pem};
 use clap::Args;
 use serde_json::json;
 
@@ -128,7 +129,8 @@ fn act(console: Console, home: Home<'_>, by: &By, act: &Act, source: Option<&Sou
         "act": done,
         "waits_for_approval": waits,
         "waits_for_confirmation": unconfirmed,
-        "partners_affected": partners,
+        "partners_affected": partners.affected,
+        "partners_cut_off": partners.cut_off,
     });
     console.result(&document, |lang| {
         let number = outcome.record;
@@ -156,31 +158,75 @@ fn act(console: Console, home: Home<'_>, by: &By, act: &Act, source: Option<&Sou
             ),
             (false, false) => lang.pick("\n立即生效。", "\nIn effect at once."),
         };
-        if !partners.is_empty() {
-            let list = partners.join(lang.pick("、", ", "));
+        let join = |partners: &[String]| partners.join(lang.pick("、", ", "));
+        if !partners.affected.is_empty() {
+            let list = join(&partners.affected);
             text += &lang.pick(format!("\n涉及伙伴：{list}"), format!("\nPartners affected: {list}"));
+        }
+        if !partners.cut_off.is_empty() {
+            let list = join(&partners.cut_off);
+            text += &lang.pick(
+                format!("\n其中将被切断：{list}"),
+                format!("\nOf these, cut off once it is in effect: {list}"),
+            );
         }
         text
     })
 }
 
-/// The partners in the configuration whose domain the act is about, now or once it is approved.
-fn affected(home: Home<'_>, outcome: &Plan) -> Result<Vec<String>, Failure> {
-    let Some(config) = home.config()? else { return Ok(Vec::new()) };
+/// Partners in the configuration that an act is about.
+struct Partners {
+    /// Something about them changes.
+    affected: Vec<String>,
+    /// They may connect now, and not once the act is in effect.
+    cut_off: Vec<String>,
+}
+
+/// What an act changes for partners, now or once it is approved.
+fn affected(home: Home<'_>, outcome: &Plan) -> Result<Partners, Failure> {
+    let mut partners = Partners { affected: Vec::new(), cut_off: Vec::new() };
+    let Some(config) = home.config()? else { return Ok(partners) };
     let mut after = outcome.after.clone();
     if let Some(change) = after.proposals.get(&outcome.record).and_then(|waiting| waiting.change.clone()) {
         after = after.with(&change).map_err(|error| not_done(error.into()))?;
     }
-    let told = |state: &State, peer: &str| {
-        state.domains.values().find(|domain| domain.divisions.iter().any(|p| peer.starts_with(p))).cloned()
-    };
-    let mut partners = Vec::new();
     for peer in config.peers.iter().map(|peer| peer.node.to_string()) {
-        if told(&outcome.before, &peer) != told(&after, &peer) {
-            partners.push(peer);
+        let (now, then) = (standing(&outcome.before, &peer), standing(&after, &peer));
+        if now == then {
+            continue;
         }
+        if now.is_some_and(|now| now.admitted()) && !then.is_some_and(|then| then.admitted()) {
+            partners.cut_off.push(peer.clone());
+        }
+        partners.affected.push(peer);
     }
     Ok(partners)
+}
+
+/// All that decides about one node: its domain, but for what the domain says of other nodes.
+#[derive(PartialEq)]
+struct NodeStanding {
+    domain: DomainRecord,
+    suspended: bool,
+    /// Whether nodes are listed; the keys listed for this one, if it is.
+    listed: Option<Option<Vec<String>>>,
+}
+
+impl NodeStanding {
+    fn admitted(&self) -> bool {
+        let opens = self.domain.anchors.iter().any(|anchor| anchor.state == AnchorState::Active);
+        opens && !self.suspended && !matches!(self.listed, Some(None))
+    }
+}
+
+fn standing(state: &State, node: &str) -> Option<NodeStanding> {
+    let speaks = |domain: &&DomainRecord| domain.divisions.iter().any(|prefix| node.starts_with(prefix));
+    let domain = state.domains.values().find(speaks)?;
+    Some(NodeStanding {
+        suspended: domain.suspended.iter().any(|known| known == node),
+        listed: domain.nodes.as_ref().map(|nodes| nodes.get(node).cloned()),
+        domain: DomainRecord { suspended: Vec::new(), nodes: None, ..domain.clone() },
+    })
 }
 
 fn bring(dir: &Path, source: &Source) -> Result<(), Failure> {

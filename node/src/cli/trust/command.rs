@@ -90,6 +90,12 @@ pub enum TrustCrlCommand {
 /// `tongban trust node …`
 #[derive(Debug, Subcommand)]
 pub enum TrustNodeCommand {
+    /// Propose that nodes are listed, or that a listed one has other keys. 申请列入节点或更改其密钥
+    Add(node::NodeAddArgs),
+    /// Propose that listed nodes go. 申请移出节点
+    Remove(node::NodesArgs),
+    /// Propose that a domain's list ends: all that its authority certified count. 申请取消节点列表
+    Any(node::AnyArgs),
     /// At once: the node opens nothing new and its connections close. 立即暂停节点
     Suspend(node::NodeArgs),
     /// Propose that a suspension ends. 申请恢复节点
@@ -127,6 +133,9 @@ impl TrustCommand {
             Self::Anchor(TrustAnchorCommand::Revoke(args)) => anchor::anchor_revoke(console, home, args),
             Self::Crl(TrustCrlCommand::Import(args)) => crl::crl_import(console, home, args),
             Self::Crl(TrustCrlCommand::Show(place)) => show::crl_show(console, home, place),
+            Self::Node(TrustNodeCommand::Add(args)) => node::node_add(console, home, args),
+            Self::Node(TrustNodeCommand::Remove(args)) => node::node_remove(console, home, args),
+            Self::Node(TrustNodeCommand::Any(args)) => node::node_any(console, home, args),
             Self::Node(TrustNodeCommand::Suspend(args)) => node::node_suspend(console, home, args),
             Self::Node(TrustNodeCommand::Resume(args)) => node::node_resume(console, home, args),
             Self::Approve(args) => waiting::approve(console, home, args),

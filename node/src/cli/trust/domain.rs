@@ -59,6 +59,7 @@ pub fn domain_add(console: Console, home: Home<'_>, args: &DomainAddArgs) -> Res
         crls: Vec::new(),
         anchors: vec![anchor],
         suspended: Vec::new(),
+        nodes: None,
     };
     propose(console, home, &args.by, Change::DomainAdd { domain }, Some(&file))
 }

@@ -1,5 +1,6 @@
 //! `trust domain list|show`, `trust crl show`, `trust log show|verify`: what the trust folder says. Reads only.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -59,6 +60,9 @@ fn show_domains(console: Console, dir: &Path, only: Option<&str>) -> Result<(), 
         "name": domain.name().to_string(),
         "divisions": domain.prefixes().iter().map(ToString::to_string).collect::<Vec<_>>(),
         "suspended": domain.suspended().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "nodes": domain.nodes().map(|nodes| nodes.iter().map(|(division, keys)| {
+            (division.to_string(), keys.iter().map(|key| to_hex(key)).collect())
+        }).collect::<BTreeMap<String, Vec<String>>>()),
         "anchors": domain.anchors().iter().map(|anchor| json!({
             "fingerprint": to_hex(anchor.fingerprint()),
             "state": anchor.state().to_string(),
@@ -68,8 +72,8 @@ fn show_domains(console: Console, dir: &Path, only: Option<&str>) -> Result<(), 
     })).collect::<Vec<_>>()});
     console.result(&document, |lang| {
         let mut table = Table::new(match lang {
-            Lang::Zh => ["信任域", "区划前缀", "根证书", "状态", "暂停节点"],
-            Lang::En => ["domain", "divisions", "root", "state", "suspended"],
+            Lang::Zh => ["信任域", "区划前缀", "根证书", "状态", "列明节点", "暂停节点"],
+            Lang::En => ["domain", "divisions", "root", "state", "listed nodes", "suspended"],
         });
         for domain in &domains {
             for anchor in domain.anchors() {
@@ -79,6 +83,9 @@ fn show_domains(console: Console, dir: &Path, only: Option<&str>) -> Result<(), 
                     prefixes(domain),
                     to_hex(anchor.fingerprint())[..16].to_owned(),
                     state_in_words(lang, anchor.state()),
+                    domain
+                        .nodes()
+                        .map_or_else(|| lang.pick("不限", "any").to_owned(), |nodes| nodes.len().to_string()),
                     suspended.join(" "),
                 ]);
             }
