@@ -11,11 +11,12 @@ use ring::digest::{SHA256, digest};
 use rustls::pki_types::{CertificateDer, TrustAnchor};
 
 use crate::administration::log::to_hex;
+use crate::bundle::BundleState;
 use crate::error::TrustError;
-use crate::limits::{CERTIFICATE_BYTES_MAX, CRL_GRACE_HOURS_MAX};
+use crate::limits::{CERTIFICATE_BYTES_MAX, CHAIN_CERTIFICATES_MAX, CRL_GRACE_HOURS_MAX};
 use crate::path::{self, Path};
 use crate::profile;
-use crate::revocation::{self, Revocation};
+use crate::revocation::{self, Revocation, Status};
 use crate::spiffe::{Division, DomainName, NotAnId};
 
 /// What an anchor may be used for. States follow in this order; going back needs the same approval as a new root.
@@ -181,6 +182,9 @@ pub struct TrustDomain {
     revocation: Revocation,
     suspended: BTreeSet<Division>,
     nodes: Option<Nodes>,
+    /// Certificates that complete a chain whose sender left them out.
+    pub(crate) intermediates: Vec<Vec<u8>>,
+    pub(crate) bundle: Option<BundleState>,
 }
 
 /// The only nodes of a domain, and the SHA-256 of the keys that each may show; none: any key.
@@ -218,7 +222,16 @@ impl TrustDomain {
                 return refused("two revocation lists of one issuer; keep the newer");
             }
         }
-        Ok(Self { name, prefixes, anchors, revocation, suspended: BTreeSet::new(), nodes: None })
+        Ok(Self {
+            name,
+            prefixes,
+            anchors,
+            revocation,
+            suspended: BTreeSet::new(),
+            nodes: None,
+            intermediates: Vec::new(),
+            bundle: None,
+        })
     }
 
     /// Its name.
@@ -239,6 +252,15 @@ impl TrustDomain {
     /// How it tells which certificates are revoked.
     pub fn revocation(&self) -> &Revocation {
         &self.revocation
+    }
+
+    pub(crate) fn revocation_mut(&mut self) -> &mut Revocation {
+        &mut self.revocation
+    }
+
+    /// The bundle of its province that it follows, if there is one.
+    pub fn bundle(&self) -> Option<&BundleState> {
+        self.bundle.as_ref()
     }
 
     /// Nodes that may open nothing new.
@@ -348,15 +370,74 @@ impl TrustDomain {
         found.map(|anchor| anchor.state = state).is_some()
     }
 
-    /// Finds a path for `chain` to an anchor that `question` allows, and asks about revocation.
+    /// Whether a chain may open or sign something new, by path, anchor and revocation alone.
+    pub(crate) fn judge_opening(&self, chain: &[&[u8]], at_ms: i64) -> Result<(), TrustError> {
+        self.judge_path(Question::Opening, chain, at_ms).map(|_| ())
+    }
+
+    /// As [`TrustDomain::judge_path`], and asks whether the bundle of the domain still counts.
     ///
-    /// Returns the anchor's state and the last instant, Unix ms, at which the answer would be the same.
+    /// A stale bundle is asked about last: it hides no revocation, and old evidence does not depend on it.
     pub(crate) fn judge(
         &self,
         question: Question,
         chain: &[&[u8]],
         at_ms: i64,
     ) -> Result<(AnchorState, i64), TrustError> {
+        let (state, good_until_ms) = self.judge_path(question, chain, at_ms)?;
+        match &self.bundle {
+            Some(bundle) if question == Question::Opening => {
+                if at_ms > bundle.counts_until_ms {
+                    let (domain, fresh_until_ms) = (self.name.clone(), bundle.fresh_until_ms);
+                    return Err(TrustError::BundleStale { domain, fresh_until_ms });
+                }
+                Ok((state, good_until_ms.min(bundle.counts_until_ms)))
+            }
+            Some(_) | None => Ok((state, good_until_ms)),
+        }
+    }
+
+    /// What is known of the revocation of a chain that leads to an active anchor.
+    pub(crate) fn revocation_status(&self, chain: &[&[u8]], at_ms: i64) -> Status {
+        match self.judge_path(Question::Opening, chain, at_ms) {
+            Ok((_, until_ms)) => Status::Good { until_ms },
+            Err(TrustError::Revoked { since_ms }) => {
+                Status::Revoked { since_ms: since_ms.unwrap_or_default() }
+            }
+            Err(error) => Status::Unknown(error),
+        }
+    }
+
+    /// A chain with the intermediates that its sender left out, as far as the domain knows them.
+    fn complete<'a>(&'a self, chain: &[&'a [u8]]) -> Vec<&'a [u8]> {
+        let mut whole = chain.to_vec();
+        while !self.intermediates.is_empty() && whole.len() < CHAIN_CERTIFICATES_MAX {
+            let Some(Ok(last)) = whole.last().map(|der| profile::parse(der)) else { break };
+            let issuer = last.issuer().as_raw();
+            if self.anchors.iter().any(|anchor| anchor.subject() == revocation::content_of(issuer)) {
+                break;
+            }
+            let named = |der: &&Vec<u8>| {
+                profile::parse(der).is_ok_and(|authority| authority.subject().as_raw() == issuer)
+            };
+            match self.intermediates.iter().find(named) {
+                Some(next) if !whole.contains(&next.as_slice()) => whole.push(next),
+                Some(_) | None => break,
+            }
+        }
+        whole
+    }
+
+    /// Finds a path for `chain` to an anchor that `question` allows, and asks about revocation.
+    ///
+    /// Returns the anchor's state and the last instant, Unix ms, at which the answer would be the same.
+    fn judge_path(
+        &self,
+        question: Question,
+        chain: &[&[u8]],
+        at_ms: i64,
+    ) -> Result<(AnchorState, i64), TrustError> {
+        let chain = &self.complete(chain)[..];
         let (allowed, others): (Vec<&Anchor>, Vec<&Anchor>) =
             self.anchors.iter().partition(|anchor| question.allows(anchor.state));
         match self.find_path(question, chain, &allowed, at_ms) {
@@ -403,10 +484,10 @@ impl TrustDomain {
         let path = path::find(&self.name, chain, anchors, true, at_ms)?;
         // For something new, a revocation of any date counts.
         let judged_at_ms = if question == Question::Opening { i64::MAX } else { at_ms };
-        revocation::judge_by_date(&path.links, lists, &self.name, judged_at_ms)?;
-        match revocation::freshness(&path.links, lists, grace_hours, at_ms) {
-            Ok(fresh_until_ms) => Ok((path, fresh_until_ms)),
-            Err(next_update_ms) => Err(TrustError::CrlStale { domain: self.name.clone(), next_update_ms }),
+        match revocation::status(&path.links, lists, grace_hours, &self.name, judged_at_ms, at_ms) {
+            Status::Good { until_ms } => Ok((path, until_ms)),
+            Status::Revoked { since_ms } => Err(TrustError::Revoked { since_ms: Some(since_ms) }),
+            Status::Unknown(error) => Err(error),
         }
     }
 }

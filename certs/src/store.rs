@@ -11,12 +11,13 @@ use std::sync::Arc;
 use crate::administration::event::{AnchorRecord, CrlRecord, DomainRecord, NodeKeys};
 use crate::administration::log::{LOG_FILE, from_hex, to_hex};
 use crate::administration::{Head, Log, State};
+use crate::bundle::accepted::Bundles;
 use crate::domain::{Anchor, AnchorState, Nodes, Question, TrustDomain, fingerprint};
 use crate::error::TrustError;
 use crate::limits::{CRL_FILE_BYTES_MAX, TRUST_FILE_BYTES_MAX};
 use crate::pem;
-use crate::profile::{KeyAlgorithm, Profile, Purpose, check_chain, check_sizes};
-use crate::revocation::{Crl, Revocation};
+use crate::profile::{self, KeyAlgorithm, Profile, Purpose, check_chain, check_sizes};
+use crate::revocation::{Crl, Revocation, Status};
 use crate::spiffe::{DomainName, NotAnId, SpiffeId};
 
 /// The file in a trust folder that names all others.
@@ -105,6 +106,16 @@ impl TrustStore {
         }
     }
 
+    /// Loads a trust folder, and has each domain follow the bundle of its province that was accepted last.
+    ///
+    /// # Errors
+    /// As [`TrustStore::load`]; an accepted bundle that cannot be read.
+    pub fn load_following(dir: &Path, bundles: &Bundles) -> Result<Self, TrustError> {
+        let Self { domains, files, log } = Self::load(dir)?;
+        let domains = domains.into_iter().map(|domain| bundles.follow(domain)).collect::<Result<_, _>>()?;
+        Ok(Self { files, log, ..Self::new(domains)? })
+    }
+
     /// Loads what administrators decided, with the files in `dir` that they named.
     ///
     /// # Errors
@@ -186,6 +197,18 @@ impl TrustStore {
     /// The first reason found against it.
     pub fn verify_evidence(&self, chain: &[&[u8]], at_ms: i64) -> Result<Verified, TrustError> {
         self.judge(Question::Evidence, Purpose::Signing, chain, at_ms)
+    }
+
+    /// What is known of the revocation of a node's chain, whatever else may be wrong with the node.
+    ///
+    /// # Errors
+    /// A chain that cannot be read, or is of no domain that is trusted here.
+    pub fn revocation_status(&self, chain: &[&[u8]], at_ms: i64) -> Result<Status, TrustError> {
+        check_sizes(chain)?;
+        let id = profile::spiffe_id(&profile::parse(chain[0])?)?;
+        let domain = self.domains.iter().find(|domain| *domain.name() == id.domain);
+        let domain = domain.ok_or(TrustError::UnknownDomain(id.domain))?;
+        Ok(domain.revocation_status(chain, at_ms))
     }
 
     fn judge(

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::administration::event::Act;
 use crate::administration::state::{NotAllowed, State};
+use crate::dsse;
 use crate::error::TrustError;
 use crate::limits::ADMINISTRATION_LOG_BYTES_MAX;
 use crate::pem;
@@ -255,9 +256,8 @@ pub fn append(
     Ok(Plan { record: number, before: log.state, after })
 }
 
-/// DSSE v1 pre-authentication encoding.
 fn encoded(payload: &str) -> Vec<u8> {
-    format!("DSSEv1 {} {PAYLOAD_TYPE} {} {payload}", PAYLOAD_TYPE.len(), payload.len()).into_bytes()
+    dsse::pre_authentication_encoding(PAYLOAD_TYPE, payload.as_bytes())
 }
 
 /// The 32 bytes of an Ed25519 key in SubjectPublicKeyInfo, hex.
