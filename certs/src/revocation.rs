@@ -98,6 +98,11 @@ impl Crl {
         self.count
     }
 
+    /// The list as it was read, DER.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
     /// The issuer's name, DER content: what identifies a list within a domain.
     pub fn issuer(&self) -> &[u8] {
         self.list.issuer()

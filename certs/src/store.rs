@@ -111,7 +111,15 @@ impl TrustStore {
     /// # Errors
     /// As [`TrustStore::load`]; an accepted bundle that cannot be read.
     pub fn load_following(dir: &Path, bundles: &Bundles) -> Result<Self, TrustError> {
-        let Self { domains, files, log } = Self::load(dir)?;
+        Self::load(dir)?.following(bundles)
+    }
+
+    /// This store, each domain following the bundle of its province that was accepted last.
+    ///
+    /// # Errors
+    /// An accepted bundle that cannot be read.
+    pub fn following(self, bundles: &Bundles) -> Result<Self, TrustError> {
+        let Self { domains, files, log } = self;
         let domains = domains.into_iter().map(|domain| bundles.follow(domain)).collect::<Result<_, _>>()?;
         Ok(Self { files, log, ..Self::new(domains)? })
     }
@@ -367,7 +375,11 @@ fn load_domain(
     Ok(domain)
 }
 
-fn read_nodes(listed: &NodeKeys) -> Result<Nodes, TrustError> {
+/// Reads nodes as the administration log lists them.
+///
+/// # Errors
+/// [`TrustError::Config`].
+pub fn read_nodes(listed: &NodeKeys) -> Result<Nodes, TrustError> {
     let digest = |text: &String| from_hex(text).and_then(|bytes| bytes.try_into().ok());
     let mut nodes = Nodes::new();
     for (division, keys) in listed {

@@ -83,6 +83,23 @@ impl Bundles {
     /// followed, or another of the same number; what is wrong with it; [`TrustError::File`].
     pub fn accept(&self, domains: &[TrustDomain], bytes: &[u8], now_ms: i64) -> Result<Outcome, TrustError> {
         let bundle = Bundle::parse(bytes)?;
+        let outcome = self.judge(domains, &bundle, now_ms)?;
+        if outcome != Outcome::Known {
+            self.keep(&bundle)?;
+        }
+        Ok(outcome)
+    }
+
+    /// As [`Bundles::accept`], and keeps nothing.
+    ///
+    /// # Errors
+    /// As [`Bundles::accept`].
+    pub fn judge(
+        &self,
+        domains: &[TrustDomain],
+        bundle: &Bundle,
+        now_ms: i64,
+    ) -> Result<Outcome, TrustError> {
         let content = bundle.content();
         let domain = domains
             .iter()
@@ -100,8 +117,7 @@ impl Bundles {
                 });
             }
         }
-        domain.with_bundle(&bundle, self.grace_hours, Occasion::Arrived(now_ms))?;
-        self.keep(&bundle)?;
+        domain.with_bundle(bundle, self.grace_hours, Occasion::Arrived(now_ms))?;
         Ok(Outcome::Accepted(content.domain.clone(), content.sequence))
     }
 

@@ -218,11 +218,11 @@ impl TrustDomain {
             return Err(TrustError::WrongSan(format!("it signs for {}", signer.domain)));
         }
         profile::check_chain(&chain)?;
-        let at_ms = match occasion {
-            Occasion::Arrived(now_ms) => now_ms,
-            Occasion::Kept => bundle.content().issued_ms,
-        };
-        self.judge_opening(&chain, at_ms)?;
+        if let Occasion::Arrived(now_ms) = occasion {
+            self.judge_opening(&chain, now_ms)?;
+        }
+        // And at the instant that a restart will ask about.
+        self.judge_opening(&chain, bundle.content().issued_ms)?;
         if bundle.envelope.is_signed_by(signer.algorithm, &signer.spki_der) {
             Ok(())
         } else {

@@ -7,6 +7,7 @@
 
 pub mod admin;
 pub mod anchor;
+pub mod bundle;
 pub mod command;
 pub mod crl;
 pub mod domain;
@@ -14,6 +15,7 @@ pub mod node;
 pub mod show;
 pub mod waiting;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use certs::administration::event::DomainRecord;
@@ -74,6 +76,15 @@ impl Home<'_> {
         self.0.map(Config::load).transpose().map_err(Failure::from)
     }
 
+    /// The trust in that folder; with a configuration and no other folder, with the bundles that the node follows.
+    fn store(self, place: &Place) -> Result<TrustStore, Failure> {
+        let loaded = match (&place.dir, self.config()?) {
+            (None, Some(config)) => config.trust_store(),
+            (Some(_), _) | (None, None) => TrustStore::load(&self.dir(place)?),
+        };
+        loaded.map_err(|error| refused(&error))
+    }
+
     fn dir(self, place: &Place) -> Result<PathBuf, Failure> {
         match (&place.dir, self.config()?) {
             (Some(dir), _) => Ok(dir.clone()),
@@ -88,7 +99,7 @@ impl Home<'_> {
 
 /// A file that an act brings into the trust folder.
 struct Source {
-    from: PathBuf,
+    bytes: Vec<u8>,
     to: String,
     replace: bool,
 }
@@ -111,12 +122,19 @@ fn act(console: Console, home: Home<'_>, by: &By, act: &Act, source: Option<&Sou
     if by.apply {
         let key = by.key.as_deref().map(pem::read_key).transpose().map_err(|error| refused(&error))?;
         let key = key.ok_or_else(|| Failure::usage(both!("--apply 需要 --key。", "--apply needs --key.")))?;
-        if let Some(source) = source {
-            bring(&dir, source)?;
-        }
+        let brought = source.map(|source| bring(&dir, source)).transpose()?;
         // A change that the node could not load must not become the truth.
-        TrustStore::of_state(&dir, &outcome.after).map_err(|error| refused(&error))?;
-        outcome = append(&dir, &by.by, &key, act, now).map_err(not_done)?;
+        let written = TrustStore::of_state(&dir, &outcome.after)
+            .map_err(|error| refused(&error))
+            .and_then(|_| append(&dir, &by.by, &key, act, now).map_err(not_done));
+        outcome = match (written, brought) {
+            (Ok(written), _) => written,
+            (Err(failure), brought) => {
+                // A file without its record would count as if somebody had decided it.
+                brought.map_or(Ok(()), Brought::take_back)?;
+                return Err(failure);
+            }
+        };
     }
     let partners = affected(home, &outcome)?;
     let done = serde_json::to_value(act).map_err(|error| internal(&error))?;
@@ -229,19 +247,55 @@ fn standing(state: &State, node: &str) -> Option<NodeStanding> {
     })
 }
 
-fn bring(dir: &Path, source: &Source) -> Result<(), Failure> {
-    let to = dir.join(&source.to);
-    let failed = |error: std::io::Error| {
-        let to = to.display();
-        Failure::system(both!("{to}：{error}", "{to}: {error}"))
-    };
-    if to.exists() && !source.replace {
-        return Ok(());
+/// A file as it was before an act brought another.
+struct Brought {
+    path: PathBuf,
+    before: Option<Vec<u8>>,
+}
+
+impl Brought {
+    fn take_back(self) -> Result<(), Failure> {
+        match self.before {
+            Some(before) => write_whole(&self.path, &before),
+            None => std::fs::remove_file(&self.path).map_err(|error| not_written(&self.path, &error)),
+        }
     }
-    let fresh = dir.join(format!("{}.new", source.to));
-    std::fs::copy(&source.from, &fresh).map_err(failed)?;
-    std::fs::File::open(&fresh).and_then(|file| file.sync_all()).map_err(failed)?;
-    std::fs::rename(&fresh, &to).map_err(failed)
+}
+
+/// Puts a file into the trust folder; nothing is returned when it is there already and stays.
+fn bring(dir: &Path, source: &Source) -> Result<Brought, Failure> {
+    let path = dir.join(&source.to);
+    let before = match std::fs::read(&path) {
+        Ok(before) => Some(before),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(not_written(&path, &error)),
+    };
+    if before.is_none() || source.replace {
+        write_whole(&path, &source.bytes)?;
+    }
+    Ok(Brought { path, before })
+}
+
+/// Old or new after a crash, never half.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let fresh = PathBuf::from(format!("{}.new", path.display()));
+    let write = || {
+        let mut file = std::fs::File::create(&fresh)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&fresh, path)
+    };
+    write().map_err(|error| not_written(path, &error))
+}
+
+fn not_written(path: &Path, error: &std::io::Error) -> Failure {
+    let path = path.display();
+    Failure::system(both!("{path}：{error}", "{path}: {error}"))
+}
+
+/// A file that the caller has read as PEM before: its size is bounded.
+fn read_file(file: &Path) -> Result<Vec<u8>, Failure> {
+    super::read_input(file, certs::limits::CRL_FILE_BYTES_MAX)
 }
 
 fn log_of(dir: &Path) -> Result<Log, Failure> {

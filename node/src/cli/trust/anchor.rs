@@ -102,7 +102,7 @@ pub(super) fn read_anchor(file: &Path) -> Result<(AnchorRecord, Source), Failure
         state: AnchorState::Prepared,
         compromised_from_ms: None,
     };
-    Ok((record, Source { from: file.to_owned(), to, replace: false }))
+    Ok((record, Source { bytes: super::read_file(file)?, to, replace: false }))
 }
 
 fn anchor_state(

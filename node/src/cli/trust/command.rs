@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{Home, NamedArgs, Place, admin, anchor, crl, domain, node, show, waiting};
+use super::{Home, NamedArgs, Place, admin, anchor, bundle, crl, domain, node, show, waiting};
 use crate::console::{Console, Failure};
 
 /// `tongban trust …`
@@ -25,6 +25,9 @@ pub enum TrustCommand {
     /// Partners' nodes. 伙伴节点
     #[command(subcommand)]
     Node(TrustNodeCommand),
+    /// Trust bundles that provinces publish. 信任包
+    #[command(subcommand)]
+    Bundle(TrustBundleCommand),
     /// Approve a proposal (security administrator). 批准申请
     Approve(waiting::RecordArgs),
     /// Decline or withdraw a proposal. 否决或撤回申请
@@ -102,6 +105,19 @@ pub enum TrustNodeCommand {
     Resume(node::NodeArgs),
 }
 
+/// `tongban trust bundle …`
+#[derive(Debug, Subcommand)]
+pub enum TrustBundleCommand {
+    /// Sign the state of one's own domain as a bundle for partners. 签发本省信任包
+    Publish(bundle::PublishArgs),
+    /// What a bundle file says and what this node would make of it. Exit code 3 when it is refused. 解读信任包
+    Inspect(bundle::InspectArgs),
+    /// The bundles that this node follows, how fresh they are, and what they suggest. 查看所采用的信任包
+    Show,
+    /// Propose the new root or prefixes that a bundle suggests. 就信任包所提的新根或前缀提出申请
+    Propose(bundle::ProposeArgs),
+}
+
 /// `tongban trust log …`
 #[derive(Debug, Subcommand)]
 pub enum TrustLogCommand {
@@ -138,6 +154,10 @@ impl TrustCommand {
             Self::Node(TrustNodeCommand::Any(args)) => node::node_any(console, home, args),
             Self::Node(TrustNodeCommand::Suspend(args)) => node::node_suspend(console, home, args),
             Self::Node(TrustNodeCommand::Resume(args)) => node::node_resume(console, home, args),
+            Self::Bundle(TrustBundleCommand::Publish(args)) => bundle::publish(console, home, args),
+            Self::Bundle(TrustBundleCommand::Inspect(args)) => bundle::inspect(console, home, args),
+            Self::Bundle(TrustBundleCommand::Show) => bundle::show(console, home),
+            Self::Bundle(TrustBundleCommand::Propose(args)) => bundle::propose(console, home, args),
             Self::Approve(args) => waiting::approve(console, home, args),
             Self::Decline(args) => waiting::decline(console, home, args),
             Self::Confirm(args) => waiting::confirm(console, home, args),

@@ -55,7 +55,7 @@ pub fn crl_import(console: Console, home: Home<'_>, args: &CrlImportArgs) -> Res
     }
     let this_update_ms = lists.iter().map(Crl::this_update_ms).min().unwrap_or_default();
     let file = crl_file(&dir, &store, name, &lists)?;
-    let source = Source { from: args.file.clone(), to: file.clone(), replace: true };
+    let source = Source { bytes: super::read_file(&args.file)?, to: file.clone(), replace: true };
     let crl = CrlRecord { file, this_update_ms };
     act(console, home, &args.by, &Act::CrlImport { domain: name.clone(), crl }, Some(&source))
 }
