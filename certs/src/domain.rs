@@ -3,7 +3,7 @@
 //! A domain is a value. An administrator's change makes another one, which is checked whole when a
 //! [`crate::TrustStore`] is built of it; what one domain may not share with another is checked there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,11 +11,12 @@ use ring::digest::{SHA256, digest};
 use rustls::pki_types::{CertificateDer, TrustAnchor};
 
 use crate::administration::log::to_hex;
+use crate::bundle::BundleState;
 use crate::error::TrustError;
-use crate::limits::{CERTIFICATE_BYTES_MAX, CRL_GRACE_HOURS_MAX};
+use crate::limits::{CERTIFICATE_BYTES_MAX, CHAIN_CERTIFICATES_MAX, CRL_GRACE_HOURS_MAX};
 use crate::path::{self, Path};
 use crate::profile;
-use crate::revocation::{self, Revocation};
+use crate::revocation::{self, Revocation, Status};
 use crate::spiffe::{Division, DomainName, NotAnId};
 
 /// What an anchor may be used for. States follow in this order; going back needs the same approval as a new root.
@@ -180,7 +181,14 @@ pub struct TrustDomain {
     anchors: Vec<Anchor>,
     revocation: Revocation,
     suspended: BTreeSet<Division>,
+    nodes: Option<Nodes>,
+    /// Certificates that complete a chain whose sender left them out.
+    pub(crate) intermediates: Vec<Vec<u8>>,
+    pub(crate) bundle: Option<BundleState>,
 }
+
+/// The only nodes of a domain, and the SHA-256 of the keys that each may show; none: any key.
+pub type Nodes = BTreeMap<Division, BTreeSet<[u8; 32]>>;
 
 impl TrustDomain {
     /// Puts a domain together; nobody is suspended.
@@ -214,7 +222,16 @@ impl TrustDomain {
                 return refused("two revocation lists of one issuer; keep the newer");
             }
         }
-        Ok(Self { name, prefixes, anchors, revocation, suspended: BTreeSet::new() })
+        Ok(Self {
+            name,
+            prefixes,
+            anchors,
+            revocation,
+            suspended: BTreeSet::new(),
+            nodes: None,
+            intermediates: Vec::new(),
+            bundle: None,
+        })
     }
 
     /// Its name.
@@ -237,9 +254,54 @@ impl TrustDomain {
         &self.revocation
     }
 
+    pub(crate) fn revocation_mut(&mut self) -> &mut Revocation {
+        &mut self.revocation
+    }
+
+    /// The bundle of its province that it follows, if there is one.
+    pub fn bundle(&self) -> Option<&BundleState> {
+        self.bundle.as_ref()
+    }
+
     /// Nodes that may open nothing new.
     pub fn suspended(&self) -> &BTreeSet<Division> {
         &self.suspended
+    }
+
+    /// The only nodes that it speaks for, if it lists them.
+    pub fn nodes(&self) -> Option<&Nodes> {
+        self.nodes.as_ref()
+    }
+
+    /// Lists the only nodes that it speaks for; `None`: all that its authority certified.
+    ///
+    /// # Errors
+    /// [`TrustError::Config`] when the domain does not speak for one of them.
+    pub fn list_nodes(&mut self, nodes: Option<Nodes>) -> Result<(), TrustError> {
+        if let Some(outside) = nodes.iter().flatten().find(|(division, _)| !self.speaks_for(**division)) {
+            return Err(TrustError::Config(format!(
+                "domain {}: listed node {} is outside its prefixes",
+                self.name, outside.0
+            )));
+        }
+        self.nodes = nodes;
+        Ok(())
+    }
+
+    /// Whether a node may open something new with a key (SubjectPublicKeyInfo, DER), as far as lists go.
+    ///
+    /// # Errors
+    /// [`TrustError::Suspended`], [`TrustError::NotListed`], [`TrustError::KeyNotListed`].
+    pub(crate) fn check_node(&self, division: Division, spki_der: &[u8]) -> Result<(), TrustError> {
+        if self.suspended.contains(&division) {
+            return Err(TrustError::Suspended(division));
+        }
+        let Some(nodes) = &self.nodes else { return Ok(()) };
+        match nodes.get(&division) {
+            None => Err(TrustError::NotListed(division)),
+            Some(keys) if keys.is_empty() || keys.contains(&fingerprint(spki_der)) => Ok(()),
+            Some(_) => Err(TrustError::KeyNotListed(division)),
+        }
     }
 
     /// Whether a revocation list may serve this domain: signed by one of its anchors, or by an authority in
@@ -308,15 +370,74 @@ impl TrustDomain {
         found.map(|anchor| anchor.state = state).is_some()
     }
 
-    /// Finds a path for `chain` to an anchor that `question` allows, and asks about revocation.
+    /// Whether a chain may open or sign something new, by path, anchor and revocation alone.
+    pub(crate) fn judge_opening(&self, chain: &[&[u8]], at_ms: i64) -> Result<(), TrustError> {
+        self.judge_path(Question::Opening, chain, at_ms).map(|_| ())
+    }
+
+    /// As [`TrustDomain::judge_path`], and asks whether the bundle of the domain still counts.
     ///
-    /// Returns the anchor's state and the last instant, Unix ms, at which the answer would be the same.
+    /// A stale bundle is asked about last: it hides no revocation, and old evidence does not depend on it.
     pub(crate) fn judge(
         &self,
         question: Question,
         chain: &[&[u8]],
         at_ms: i64,
     ) -> Result<(AnchorState, i64), TrustError> {
+        let (state, good_until_ms) = self.judge_path(question, chain, at_ms)?;
+        match &self.bundle {
+            Some(bundle) if question == Question::Opening => {
+                if at_ms > bundle.counts_until_ms {
+                    let (domain, fresh_until_ms) = (self.name.clone(), bundle.fresh_until_ms);
+                    return Err(TrustError::BundleStale { domain, fresh_until_ms });
+                }
+                Ok((state, good_until_ms.min(bundle.counts_until_ms)))
+            }
+            Some(_) | None => Ok((state, good_until_ms)),
+        }
+    }
+
+    /// What is known of the revocation of a chain that leads to an active anchor.
+    pub(crate) fn revocation_status(&self, chain: &[&[u8]], at_ms: i64) -> Status {
+        match self.judge_path(Question::Opening, chain, at_ms) {
+            Ok((_, until_ms)) => Status::Good { until_ms },
+            Err(TrustError::Revoked { since_ms }) => {
+                Status::Revoked { since_ms: since_ms.unwrap_or_default() }
+            }
+            Err(error) => Status::Unknown(error),
+        }
+    }
+
+    /// A chain with the intermediates that its sender left out, as far as the domain knows them.
+    fn complete<'a>(&'a self, chain: &[&'a [u8]]) -> Vec<&'a [u8]> {
+        let mut whole = chain.to_vec();
+        while !self.intermediates.is_empty() && whole.len() < CHAIN_CERTIFICATES_MAX {
+            let Some(Ok(last)) = whole.last().map(|der| profile::parse(der)) else { break };
+            let issuer = last.issuer().as_raw();
+            if self.anchors.iter().any(|anchor| anchor.subject() == revocation::content_of(issuer)) {
+                break;
+            }
+            let named = |der: &&Vec<u8>| {
+                profile::parse(der).is_ok_and(|authority| authority.subject().as_raw() == issuer)
+            };
+            match self.intermediates.iter().find(named) {
+                Some(next) if !whole.contains(&next.as_slice()) => whole.push(next),
+                Some(_) | None => break,
+            }
+        }
+        whole
+    }
+
+    /// Finds a path for `chain` to an anchor that `question` allows, and asks about revocation.
+    ///
+    /// Returns the anchor's state and the last instant, Unix ms, at which the answer would be the same.
+    fn judge_path(
+        &self,
+        question: Question,
+        chain: &[&[u8]],
+        at_ms: i64,
+    ) -> Result<(AnchorState, i64), TrustError> {
+        let chain = &self.complete(chain)[..];
         let (allowed, others): (Vec<&Anchor>, Vec<&Anchor>) =
             self.anchors.iter().partition(|anchor| question.allows(anchor.state));
         match self.find_path(question, chain, &allowed, at_ms) {
@@ -363,15 +484,15 @@ impl TrustDomain {
         let path = path::find(&self.name, chain, anchors, true, at_ms)?;
         // For something new, a revocation of any date counts.
         let judged_at_ms = if question == Question::Opening { i64::MAX } else { at_ms };
-        revocation::judge_by_date(&path.links, lists, &self.name, judged_at_ms)?;
-        match revocation::freshness(&path.links, lists, grace_hours, at_ms) {
-            Ok(fresh_until_ms) => Ok((path, fresh_until_ms)),
-            Err(next_update_ms) => Err(TrustError::CrlStale { domain: self.name.clone(), next_update_ms }),
+        match revocation::status(&path.links, lists, grace_hours, &self.name, judged_at_ms, at_ms) {
+            Status::Good { until_ms } => Ok((path, until_ms)),
+            Status::Revoked { since_ms } => Err(TrustError::Revoked { since_ms: Some(since_ms) }),
+            Status::Unknown(error) => Err(error),
         }
     }
 }
 
-/// SHA-256 of a certificate's DER.
+/// SHA-256 of some DER: a certificate's, or a public key's.
 pub(crate) fn fingerprint(der: &[u8]) -> [u8; 32] {
     digest(&SHA256, der).as_ref().try_into().expect("SHA-256 gives 32 bytes")
 }

@@ -129,6 +129,12 @@ pub enum TrustError {
     /// The node is suspended in this trust store.
     #[error("node {0} is suspended")]
     Suspended(Division),
+    /// Its domain lists its nodes, and this one is not among them.
+    #[error("node {0} is not listed in its trust domain")]
+    NotListed(Division),
+    /// The node is listed with keys, and this is another.
+    #[error("the key of node {0} is not one that is listed for it")]
+    KeyNotListed(Division),
     /// Good, but of another node than was dialled.
     #[error("expected node {expected}, found node {found}")]
     UnexpectedNode {
@@ -156,6 +162,35 @@ pub enum TrustError {
     /// A revocation list of an authority outside the domain that it was to serve.
     #[error("no authority of trust domain {0} signed this revocation list")]
     CrlForeignIssuer(DomainName),
+
+    // -- trust bundles
+    /// Not a trust bundle of a version that is known here.
+    #[error("malformed trust bundle: {0}")]
+    BundleMalformed(String),
+    /// The signature is not that of the certificate in it.
+    #[error("the trust bundle of {0} is not signed by its signer")]
+    BundleSignature(DomainName),
+    /// It states what is not its province's to state.
+    #[error("the trust bundle of {0} goes beyond its province: {1}")]
+    BundleBeyond(DomainName, String),
+    /// Older than the one that is followed, or another of the same number.
+    #[error("the trust bundle of {domain} has number {found}, and number {seen} is followed")]
+    BundleRolledBack {
+        /// Whose.
+        domain: DomainName,
+        /// The number that is followed.
+        seen: u64,
+        /// The number found.
+        found: u64,
+    },
+    /// The newest bundle is out of date, and the grace is over.
+    #[error("the trust bundle of {domain} was to be renewed by {fresh_until_ms} ms")]
+    BundleStale {
+        /// Whose.
+        domain: DomainName,
+        /// When it should have been replaced, before any grace.
+        fresh_until_ms: i64,
+    },
 
     // -- configuration and keys
     /// The administration log is not what was written, or not whole.
@@ -246,11 +281,18 @@ impl TrustError {
                 AnchorState::Revoked => "trust.anchor_revoked",
             },
             Self::Suspended(_) => "trust.suspended",
+            Self::NotListed(_) => "trust.not_listed",
+            Self::KeyNotListed(_) => "trust.key_not_listed",
             Self::UnexpectedNode { .. } => "trust.unexpected_node",
             Self::CrlMissing(_) => "trust.crl_missing",
             Self::CrlStale { .. } => "trust.crl_stale",
             Self::CrlInvalid(_) => "trust.crl_invalid",
             Self::CrlForeignIssuer(_) => "trust.crl_foreign_issuer",
+            Self::BundleMalformed(_) => "trust.bundle_malformed",
+            Self::BundleSignature(_) => "trust.bundle_signature",
+            Self::BundleBeyond(..) => "trust.bundle_beyond",
+            Self::BundleRolledBack { .. } => "trust.bundle_rolled_back",
+            Self::BundleStale { .. } => "trust.bundle_stale",
             Self::LogTampered { .. } => "trust.log_tampered",
             Self::LogRolledBack { .. } => "trust.log_rolled_back",
             Self::PrefixesOverlap { .. } => "trust.prefixes_overlap",
@@ -285,14 +327,21 @@ impl TrustError {
             | Self::BadSignature
             | Self::PathInvalid(_)
             | Self::Revoked { .. }
+            | Self::BundleMalformed(_)
+            | Self::BundleSignature(_)
+            | Self::BundleBeyond(..)
+            | Self::BundleRolledBack { .. }
             | Self::UnexpectedNode { .. } => Fault::Peer,
             Self::UnknownDomain(_)
             | Self::AnchorNotUsable { .. }
             | Self::Suspended(_)
+            | Self::NotListed(_)
+            | Self::KeyNotListed(_)
             | Self::CrlMissing(_)
             | Self::CrlStale { .. }
             | Self::CrlInvalid(_)
             | Self::CrlForeignIssuer(_)
+            | Self::BundleStale { .. }
             | Self::LogTampered { .. }
             | Self::LogRolledBack { .. }
             | Self::PrefixesOverlap { .. }
@@ -413,6 +462,34 @@ impl TrustError {
             Self::Suspended(division) => (
                 format!("节点 {division} 已被本节点暂停。请联系管理员确认原因，必要时恢复。"),
                 format!("Node {division} is suspended here; ask the administrator why, and lift the suspension if it is over."),
+            ),
+            Self::NotListed(division) => (
+                format!("信任域列明了其节点，{division} 不在其中。如应互通，请用 tongban trust node add 申请列入。"),
+                format!("The trust domain lists its nodes and {division} is not among them; if it should be, propose it with tongban trust node add."),
+            ),
+            Self::KeyNotListed(division) => (
+                format!("{division} 出示的密钥不在为其列明的密钥之中。请以另一途径向对方核实，再用 tongban trust node add 登记新密钥。"),
+                format!("{division} shows a key that is not listed for it; ask the partner by another way, then list the new one with tongban trust node add."),
+            ),
+            Self::BundleMalformed(reason) => (
+                format!("信任包无法解析（{reason}）。请核对文件是否完整，必要时请对方重新发布。"),
+                format!("The trust bundle cannot be read ({reason}); check the file for damage, or have the province publish it again."),
+            ),
+            Self::BundleSignature(domain) => (
+                format!("{domain} 的信任包签名不符，可能在途中被改。请以另一途径向该省核实并重新取得。"),
+                format!("The signature of {domain}'s trust bundle does not hold, it may have been changed on its way; ask the province by another way and fetch it again."),
+            ),
+            Self::BundleBeyond(domain, what) => (
+                format!("{domain} 的信任包越权（{what}）。信任包只能变更已批准根证书之下的节点、吊销列表与中间机构；其余请该省另行提出。"),
+                format!("{domain}'s trust bundle goes beyond its province ({what}); it may change nodes, revocation lists and intermediates under approved roots, and nothing else."),
+            ),
+            Self::BundleRolledBack { domain, seen, found } => (
+                format!("{domain} 的信任包编号 {found} 不新于已采用的 {seen}，予以拒绝。请取得最新的一份；编号相同而内容不同，须向该省核实。"),
+                format!("{domain}'s trust bundle has number {found} and number {seen} is followed; fetch the newest. Another bundle of the same number is for the province to explain."),
+            ),
+            Self::BundleStale { domain, .. } => (
+                format!("{domain} 的信任包早该更新且宽限期已过。请取得新的信任包，放入 trust.bundles 目录。"),
+                format!("{domain}'s trust bundle is out of date and its grace is over; put a new one into the folder of trust.bundles."),
             ),
             Self::UnexpectedNode { expected, found } => (
                 format!("应连接 {expected}，实际应答的是 {found}。请核对对方地址配置。"),

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rustls::pki_types::PrivatePkcs8KeyDer;
 
+use crate::domain::fingerprint;
 use crate::error::TrustError;
 use crate::pem;
 use crate::profile::{self, KeyAlgorithm};
@@ -19,6 +20,14 @@ pub fn not_after_ms(chain: &[Vec<u8>]) -> i64 {
         .filter_map(|der| profile::parse(der).ok())
         .map(|certificate| certificate.validity().not_after.timestamp().saturating_mul(1000));
     ends.min().unwrap_or(i64::MAX)
+}
+
+/// SHA-256 of a certificate's public key (SubjectPublicKeyInfo): what a list of nodes names keys by.
+///
+/// # Errors
+/// [`TrustError::CertificateMalformed`].
+pub fn key_digest(certificate: &[u8]) -> Result<[u8; 32], TrustError> {
+    Ok(fingerprint(profile::parse(certificate)?.public_key().raw))
 }
 
 /// A certificate chain and the private key of its leaf. The key is never printed.

@@ -8,7 +8,9 @@
 //! The crate does no networking and never reads the clock: every instant is an argument, in Unix milliseconds.
 
 pub mod administration;
+pub mod bundle;
 pub mod domain;
+mod dsse;
 pub mod error;
 pub mod identity;
 pub mod inspect;
@@ -22,10 +24,10 @@ mod sm2_path;
 pub mod spiffe;
 pub mod store;
 
-pub use domain::{Anchor, AnchorState, DivisionPrefix, TrustDomain};
+pub use domain::{Anchor, AnchorState, DivisionPrefix, Nodes, TrustDomain};
 pub use error::{Fault, TrustError};
-pub use identity::{Identity, not_after_ms};
+pub use identity::{Identity, key_digest, not_after_ms};
 pub use profile::{KeyAlgorithm, Purpose};
-pub use revocation::{Crl, Revocation};
+pub use revocation::{Crl, Revocation, Status};
 pub use spiffe::{Division, DomainName, SpiffeId};
 pub use store::{TrustStore, Verified};

@@ -63,6 +63,11 @@ pub fn private_key_text(pkcs8: &[u8]) -> String {
     pem::encode(&pem::Pem::new("PRIVATE KEY", pkcs8))
 }
 
+/// A certificate (DER) as PEM text.
+pub fn certificate_text(der: &[u8]) -> String {
+    pem::encode(&pem::Pem::new("CERTIFICATE", der))
+}
+
 /// Reads a file that holds exactly one private key, PKCS#8 and not encrypted.
 ///
 /// # Errors

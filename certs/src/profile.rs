@@ -16,7 +16,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 use crate::error::TrustError;
 use crate::limits::{CERTIFICATE_BYTES_MAX, CHAIN_CERTIFICATES_MAX};
 use crate::sm2::VerifyingKey;
-use crate::spiffe::SpiffeId;
+use crate::spiffe::{DomainName, SpiffeId};
 
 /// What a certificate is for. It has one purpose, never both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +82,31 @@ impl Profile {
             not_before_ms: certificate.validity().not_before.timestamp().saturating_mul(1000),
             not_after_ms: certificate.validity().not_after.timestamp().saturating_mul(1000),
         })
+    }
+}
+
+/// The certificate of whoever signs a domain's trust bundles: `spiffe://<domain>/bundle`, usages as for signing.
+#[derive(Debug)]
+pub(crate) struct BundleProfile {
+    pub(crate) domain: DomainName,
+    pub(crate) spki_der: Vec<u8>,
+    pub(crate) algorithm: KeyAlgorithm,
+}
+
+impl BundleProfile {
+    pub(crate) fn read(leaf: &[u8]) -> Result<Self, TrustError> {
+        let certificate = parse(leaf)?;
+        let uri = only_uri(&certificate)?;
+        let domain = uri.strip_prefix("spiffe://").and_then(|rest| rest.strip_suffix("/bundle"));
+        let domain = domain.and_then(|domain| domain.parse().ok());
+        let domain =
+            domain.ok_or_else(|| TrustError::WrongSan("not spiffe://<trust-domain>/bundle".into()))?;
+        if certificate.basic_constraints().map_err(malformed)?.is_some_and(|extension| extension.value.ca) {
+            return Err(TrustError::CaAsLeaf);
+        }
+        check_usage(&certificate, Purpose::Signing)?;
+        let key = certificate.public_key();
+        Ok(Self { domain, spki_der: key.raw.to_vec(), algorithm: key_algorithm(key)? })
     }
 }
 
@@ -173,6 +198,11 @@ pub(crate) fn key_algorithm(key: &SubjectPublicKeyInfo<'_>) -> Result<KeyAlgorit
 }
 
 pub(crate) fn spiffe_id(certificate: &X509Certificate<'_>) -> Result<SpiffeId, TrustError> {
+    only_uri(certificate)?.parse().map_err(|error| TrustError::WrongSan(format!("{error}")))
+}
+
+/// The one URI among a certificate's names.
+fn only_uri<'a>(certificate: &'a X509Certificate<'_>) -> Result<&'a str, TrustError> {
     let names = certificate
         .subject_alternative_name()
         .map_err(malformed)?
@@ -186,7 +216,7 @@ pub(crate) fn spiffe_id(certificate: &X509Certificate<'_>) -> Result<SpiffeId, T
         _ => None,
     });
     match (uris.next(), uris.next()) {
-        (Some(uri), None) => uri.parse().map_err(|error| TrustError::WrongSan(format!("{error}"))),
+        (Some(uri), None) => Ok(uri),
         (None, _) => Err(TrustError::WrongSan("no URI".into())),
         (Some(_), Some(_)) => Err(TrustError::WrongSan("several URIs".into())),
     }

@@ -98,6 +98,11 @@ impl Crl {
         self.count
     }
 
+    /// The list as it was read, DER.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
     /// The issuer's name, DER content: what identifies a list within a domain.
     pub fn issuer(&self) -> &[u8] {
         self.list.issuer()
@@ -146,6 +151,11 @@ fn signed(key: &[u8], content: &[u8], signature: &[u8]) -> bool {
 
 /// Whether the key in `spki_der` signed this certificate, with an algorithm that we allow.
 pub(crate) fn signed_certificate(spki_der: &[u8], certificate: &X509Certificate<'_>) -> bool {
+    if let Some(key) = VerifyingKey::from_spki(spki_der) {
+        return sm2_path::is_sm2_with_sm3(&certificate.signature_algorithm)
+            && certificate.signature_algorithm == certificate.tbs_certificate.signature
+            && key.verifies_der(certificate.tbs_certificate.as_ref(), &certificate.signature_value.data);
+    }
     let Ok((_, key)) = SubjectPublicKeyInfo::from_der(spki_der) else { return false };
     let certificate_signature = &certificate.signature_value.data;
     signed(&key.subject_public_key.data, certificate.tbs_certificate.as_ref(), certificate_signature)
@@ -161,45 +171,58 @@ pub(crate) fn content_of(name: &[u8]) -> &[u8] {
     .unwrap_or_default()
 }
 
-/// Until when the lists that cover a path count, Unix ms, or the first that counts no more at `at_ms`.
+/// What is known of a path's revocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// No list of any authority on the path names one of its certificates, and all of them count.
+    Good {
+        /// Until when they count, Unix ms.
+        until_ms: i64,
+    },
+    /// A certificate of the path is in its issuer's list. Nothing makes that good again: not a list that is missing,
+    /// stale or unreadable beside it, and no grace.
+    Revoked {
+        /// Since when, Unix ms.
+        since_ms: i64,
+    },
+    /// Nobody says that it is revoked, and somebody who should say that it is not does not: the reason.
+    Unknown(TrustError),
+}
+
+/// Judges a path by the lists of its authorities.
 ///
-/// `Err` carries the nextUpdate of the stale list.
-pub(crate) fn freshness(path: &[Link], lists: &[Crl], grace_hours: u32, at_ms: i64) -> Result<i64, i64> {
-    let mut until_ms = i64::MAX;
-    for crl in path.iter().filter_map(|link| list_of(link, lists)) {
+/// `judged_at_ms`: what was revoked after it was good then; `at_ms`: when lists have to be fresh. Both Unix ms.
+pub(crate) fn status(
+    path: &[Link],
+    lists: &[Crl],
+    grace_hours: u32,
+    domain: &DomainName,
+    judged_at_ms: i64,
+    at_ms: i64,
+) -> Status {
+    let (mut unknown, mut until_ms) = (None, i64::MAX);
+    for link in path {
+        let Some(crl) = list_of(link, lists) else {
+            unknown = unknown.or_else(|| Some(TrustError::CrlMissing(domain.clone())));
+            continue;
+        };
+        if !crl.is_signed_by(&link.issuer_spki_der) {
+            let reason = "not signed by its issuer".into();
+            unknown = unknown.or(Some(TrustError::CrlInvalid(reason)));
+            continue;
+        }
+        match crl.revoked_since_ms(&link.serial) {
+            Some(since_ms) if since_ms <= judged_at_ms => return Status::Revoked { since_ms },
+            _ => {}
+        }
         let counts_until_ms = crl.next_update_ms.saturating_add(i64::from(grace_hours) * HOUR_MS);
         if at_ms > counts_until_ms {
-            return Err(crl.next_update_ms);
+            let (domain, next_update_ms) = (domain.clone(), crl.next_update_ms);
+            unknown = unknown.or(Some(TrustError::CrlStale { domain, next_update_ms }));
         }
         until_ms = until_ms.min(counts_until_ms);
     }
-    Ok(until_ms)
-}
-
-/// Judges a path by the dates of revocations: what was revoked after `at_ms` was good at `at_ms`.
-///
-/// # Errors
-/// [`TrustError::Revoked`]; [`TrustError::CrlMissing`] for a link without a list; [`TrustError::CrlInvalid`] when a
-/// list is not signed by the issuer that it names.
-pub(crate) fn judge_by_date(
-    path: &[Link],
-    lists: &[Crl],
-    domain: &DomainName,
-    at_ms: i64,
-) -> Result<(), TrustError> {
-    for link in path {
-        let crl = list_of(link, lists).ok_or_else(|| TrustError::CrlMissing(domain.clone()))?;
-        if !crl.is_signed_by(&link.issuer_spki_der) {
-            return Err(TrustError::CrlInvalid("not signed by its issuer".into()));
-        }
-        match crl.revoked_since_ms(&link.serial) {
-            Some(since_ms) if since_ms <= at_ms => {
-                return Err(TrustError::Revoked { since_ms: Some(since_ms) });
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+    unknown.map_or(Status::Good { until_ms }, Status::Unknown)
 }
 
 fn list_of<'a>(link: &Link, lists: &'a [Crl]) -> Option<&'a Crl> {

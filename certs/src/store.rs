@@ -8,15 +8,16 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use crate::administration::event::{AnchorRecord, CrlRecord, DomainRecord};
-use crate::administration::log::{LOG_FILE, to_hex};
+use crate::administration::event::{AnchorRecord, CrlRecord, DomainRecord, NodeKeys};
+use crate::administration::log::{LOG_FILE, from_hex, to_hex};
 use crate::administration::{Head, Log, State};
-use crate::domain::{Anchor, AnchorState, Question, TrustDomain, fingerprint};
+use crate::bundle::accepted::Bundles;
+use crate::domain::{Anchor, AnchorState, Nodes, Question, TrustDomain, fingerprint};
 use crate::error::TrustError;
 use crate::limits::{CRL_FILE_BYTES_MAX, TRUST_FILE_BYTES_MAX};
 use crate::pem;
-use crate::profile::{KeyAlgorithm, Profile, Purpose, check_chain, check_sizes};
-use crate::revocation::{Crl, Revocation};
+use crate::profile::{self, KeyAlgorithm, Profile, Purpose, check_chain, check_sizes};
+use crate::revocation::{Crl, Revocation, Status};
 use crate::spiffe::{DomainName, NotAnId, SpiffeId};
 
 /// The file in a trust folder that names all others.
@@ -105,6 +106,24 @@ impl TrustStore {
         }
     }
 
+    /// Loads a trust folder, and has each domain follow the bundle of its province that was accepted last.
+    ///
+    /// # Errors
+    /// As [`TrustStore::load`]; an accepted bundle that cannot be read.
+    pub fn load_following(dir: &Path, bundles: &Bundles) -> Result<Self, TrustError> {
+        Self::load(dir)?.following(bundles)
+    }
+
+    /// This store, each domain following the bundle of its province that was accepted last.
+    ///
+    /// # Errors
+    /// An accepted bundle that cannot be read.
+    pub fn following(self, bundles: &Bundles) -> Result<Self, TrustError> {
+        let Self { domains, files, log } = self;
+        let domains = domains.into_iter().map(|domain| bundles.follow(domain)).collect::<Result<_, _>>()?;
+        Ok(Self { files, log, ..Self::new(domains)? })
+    }
+
     /// Loads what administrators decided, with the files in `dir` that they named.
     ///
     /// # Errors
@@ -188,6 +207,18 @@ impl TrustStore {
         self.judge(Question::Evidence, Purpose::Signing, chain, at_ms)
     }
 
+    /// What is known of the revocation of a node's chain, whatever else may be wrong with the node.
+    ///
+    /// # Errors
+    /// A chain that cannot be read, or is of no domain that is trusted here.
+    pub fn revocation_status(&self, chain: &[&[u8]], at_ms: i64) -> Result<Status, TrustError> {
+        check_sizes(chain)?;
+        let id = profile::spiffe_id(&profile::parse(chain[0])?)?;
+        let domain = self.domains.iter().find(|domain| *domain.name() == id.domain);
+        let domain = domain.ok_or(TrustError::UnknownDomain(id.domain))?;
+        Ok(domain.revocation_status(chain, at_ms))
+    }
+
     fn judge(
         &self,
         question: Question,
@@ -211,8 +242,8 @@ impl TrustStore {
         check_chain(chain)?;
         // … and the proof.
         let (anchor_state, good_until_ms) = domain.judge(question, chain, at_ms)?;
-        if question == Question::Opening && domain.suspended().contains(&id.division) {
-            return Err(TrustError::Suspended(id.division));
+        if question == Question::Opening {
+            domain.check_node(id.division, &spki_der)?;
         }
         Ok(Verified {
             id,
@@ -340,7 +371,24 @@ fn load_domain(
     for division in &record.suspended {
         domain.suspend(division.parse().map_err(refused)?)?;
     }
+    domain.list_nodes(record.nodes.as_ref().map(read_nodes).transpose()?)?;
     Ok(domain)
+}
+
+/// Reads nodes as the administration log lists them.
+///
+/// # Errors
+/// [`TrustError::Config`].
+pub fn read_nodes(listed: &NodeKeys) -> Result<Nodes, TrustError> {
+    let digest = |text: &String| from_hex(text).and_then(|bytes| bytes.try_into().ok());
+    let mut nodes = Nodes::new();
+    for (division, keys) in listed {
+        let code = division.parse().map_err(|error: NotAnId| TrustError::Config(error.to_string()))?;
+        let keys: Option<_> = keys.iter().map(digest).collect();
+        let keys = keys.ok_or_else(|| TrustError::Config(format!("a key of {division} is no SHA-256")))?;
+        nodes.insert(code, keys);
+    }
+    Ok(nodes)
 }
 
 impl DomainEntry {
@@ -371,6 +419,7 @@ impl DomainEntry {
             crls,
             anchors,
             suspended: self.suspended,
+            nodes: None,
         })
     }
 

@@ -56,6 +56,58 @@ async fn a_node_suspended_by_one_is_cut_off_at_once_and_resumed_by_two() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_listed_node_works_with_its_listed_keys_and_one_that_is_removed_is_cut_off() {
+    let rig = Rig::agreed().await;
+    let office = Office::opened(&rig.yueyang.config());
+    rig.yueyang.logs("trust changed and is in force").await;
+    let mut desk = rig.yueyang.desk().await;
+    let keys = rig.xianning.path("keys");
+    let certificate = |name: &str| keys.join(name).to_string_lossy().into_owned();
+    let (tls, signing) = (certificate("tls.pem"), certificate("signing.pem"));
+    let add = ["trust", "node", "add", XIANNING, "--certificate", &tls, "--certificate", &signing];
+
+    // The first listing shuts all others of the domain out: it has to be meant.
+    let unmeant = office.asks("system-1", &add);
+    assert_eq!(unmeant.status.code(), Some(2), "{}", said(&unmeant));
+    let alone = office.asks("security-1", &[&add[..], &["--only-listed"]].concat());
+    assert_eq!(alone.status.code(), Some(6), "{}", said(&alone));
+    let other = office.does("system-1", &["trust", "node", "add", "420100", "--only-listed"]);
+    assert_eq!(other["partners_cut_off"][0], XIANNING, "the plan says whom it shuts out");
+    office.does("system-1", &["trust", "decline", &other["record"].to_string()]);
+    let meant = office.does("system-1", &[&add[..], &["--only-listed"]].concat());
+    assert_eq!(
+        (&meant["partners_affected"][0], meant["partners_cut_off"].as_array().map(Vec::len)),
+        (&XIANNING.into(), Some(0))
+    );
+    office.does("security-1", &["trust", "approve", &meant["record"].to_string()]);
+    let accepted = desk.act(XIANNING, "case.forward", &case(1), &forward()).await.expect("taken");
+    assert!(desk.receipt(XIANNING, &accepted.message_id).await.receipted);
+    assert!(desk.channel(YUEYANG, XIANNING).await.connected, "nothing changed for a listed node");
+
+    // Listed with the signing key alone, its connections are not its own any more.
+    let half = office.does("system-1", &["trust", "node", "add", XIANNING, "--certificate", &signing]);
+    office.does("security-1", &["trust", "approve", &half["record"].to_string()]);
+    eventually("the link to close", async || !desk.channel(YUEYANG, XIANNING).await.connected).await;
+    rig.yueyang.logs("trust.key_not_listed").await;
+    let kept = desk.act(XIANNING, "case.forward", &case(2), &forward()).await.expect("kept for later");
+    let whole = office.does("system-1", &add);
+    office.does("security-1", &["trust", "approve", &whole["record"].to_string()]);
+    assert!(desk.receipt(XIANNING, &kept.message_id).await.receipted);
+
+    let removal = office.does("system-1", &["trust", "node", "remove", XIANNING]);
+    assert_eq!(removal["partners_cut_off"][0], XIANNING);
+    assert!(desk.channel(YUEYANG, XIANNING).await.connected, "a proposal changes nothing");
+    office.does("security-1", &["trust", "approve", &removal["record"].to_string()]);
+    eventually("the link to close", async || !desk.channel(YUEYANG, XIANNING).await.connected).await;
+    rig.yueyang.logs("trust.not_listed").await;
+    let any = office.does("system-1", &["trust", "node", "any", "--domain", "hubei.tongban"]);
+    office.does("security-1", &["trust", "approve", &any["record"].to_string()]);
+    rig.meet().await;
+    assert!(office.verify().status.success());
+    rig.balanced().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_was_cut_is_not_believed_by_the_node_that_saw_it_nor_after_a_restart() {
     let mut rig = Rig::agreed().await;
     let office = Office::opened(&rig.yueyang.config());

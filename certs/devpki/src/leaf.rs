@@ -135,6 +135,15 @@ impl LeafSpec {
         }
     }
 
+    /// The certificate of whoever signs a province's trust bundles, two years from an hour ago.
+    pub fn bundle(domain: &str, key: KeyKind, now_ms: i64) -> Self {
+        Self {
+            common_name: format!("{domain} bundle"),
+            uri_sans: vec![format!("spiffe://{domain}/bundle")],
+            ..Self::signing(domain, "", key, now_ms)
+        }
+    }
+
     pub(crate) fn params(&self, serial: SerialNumber) -> Result<CertificateParams, PkiError> {
         let mut params = CertificateParams::default();
         params.serial_number = Some(serial);

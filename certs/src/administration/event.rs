@@ -3,6 +3,7 @@
 //! Stored for ever: fields are added, never renamed; a reader that meets an act it does not know refuses the log
 //! rather than fold a state without it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,10 @@ pub struct CrlRecord {
     pub this_update_ms: i64,
 }
 
+/// Nodes that are listed: by division, the SHA-256 (hex) of each public key (SubjectPublicKeyInfo) that a node may
+/// show, for connections and for signing; none: any key that its authority certified.
+pub type NodeKeys = BTreeMap<String, Vec<String>>;
+
 /// A trust domain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,6 +91,10 @@ pub struct DomainRecord {
     pub anchors: Vec<AnchorRecord>,
     /// Nodes that open nothing new.
     pub suspended: Vec<String>,
+    /// The only nodes that it speaks for; absent: all that its authority certified. Logs from before 2026-12 have
+    /// no such list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<NodeKeys>,
 }
 
 /// One change of trust.
@@ -128,6 +137,25 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         compromised_from_ms: Option<i64>,
     },
+    /// Nodes are listed, or listed ones get other keys. The first listing of a domain ends that others count.
+    NodeAdd {
+        /// The domain.
+        domain: String,
+        /// The nodes.
+        nodes: NodeKeys,
+    },
+    /// Listed nodes go. A domain whose list is empty speaks for nobody.
+    NodeRemove {
+        /// The domain.
+        domain: String,
+        /// The nodes' divisions.
+        divisions: Vec<String>,
+    },
+    /// The list ends: every node counts that the authority certified.
+    NodeAny {
+        /// The domain.
+        domain: String,
+    },
     /// A node opens nothing new.
     NodeSuspend {
         /// The domain.
@@ -165,6 +193,9 @@ impl Change {
             | Self::DomainPrefixes { .. }
             | Self::AnchorImport { .. }
             | Self::AnchorState { .. }
+            | Self::NodeAdd { .. }
+            | Self::NodeRemove { .. }
+            | Self::NodeAny { .. }
             | Self::NodeResume { .. }
             | Self::AdministratorAdd { .. }
             | Self::AdministratorRemove { .. } => false,

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::administration::event::Act;
 use crate::administration::state::{NotAllowed, State};
+use crate::dsse;
 use crate::error::TrustError;
 use crate::limits::ADMINISTRATION_LOG_BYTES_MAX;
 use crate::pem;
@@ -123,20 +124,21 @@ impl Log {
             if log.records.last().is_some_and(|last| last.at_ms > record.at_ms) {
                 return Err(tampered("it is older than the record before it".into()));
             }
-            let state = log
-                .state
-                .apply(number, &record.by, record.at_ms, &record.act)
-                .map_err(|error| tampered(error.to_string()))?;
             // The first record brings its author's key along; every later one was known before.
-            let known = if number == 1 { &state } else { &log.state };
-            let key = known.administrators.get(&record.by).and_then(|author| raw_key(&author.key));
+            let key_of =
+                |state: &State| state.administrators.get(&record.by).and_then(|author| raw_key(&author.key));
+            let known = key_of(&log.state).filter(|_| number > 1);
+            // A record that is refused ends the reading, so the state is changed where it lies.
+            log.state
+                .apply_in_place(number, &record.by, record.at_ms, &record.act)
+                .map_err(|error| tampered(error.to_string()))?;
+            let key = if number == 1 { key_of(&log.state) } else { known };
             let signed = key.zip(from_hex(signature)).is_some_and(|(key, signature)| {
                 UnparsedPublicKey::new(&ED25519, key).verify(&encoded(payload), &signature).is_ok()
             });
             if !signed {
                 return Err(tampered(format!("{} did not sign it", record.by)));
             }
-            log.state = state;
             log.records.push(record);
             log.digests.push(to_hex(digest(&SHA256, line).as_ref()));
             log.whole_bytes += line.len() as u64 + 1;
@@ -254,9 +256,8 @@ pub fn append(
     Ok(Plan { record: number, before: log.state, after })
 }
 
-/// DSSE v1 pre-authentication encoding.
 fn encoded(payload: &str) -> Vec<u8> {
-    format!("DSSEv1 {} {PAYLOAD_TYPE} {} {payload}", PAYLOAD_TYPE.len(), payload.len()).into_bytes()
+    dsse::pre_authentication_encoding(PAYLOAD_TYPE, payload.as_bytes())
 }
 
 /// The 32 bytes of an Ed25519 key in SubjectPublicKeyInfo, hex.
@@ -269,7 +270,7 @@ pub fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn from_hex(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(2) || !text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')) {
         return None;
     }

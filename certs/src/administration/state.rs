@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::administration::event::{Act, Administrator, AnchorRecord, Change, DomainRecord, Role};
+use crate::administration::event::{Act, Administrator, AnchorRecord, Change, DomainRecord, NodeKeys, Role};
+use crate::administration::log::from_hex;
 use crate::domain::{AnchorState, DivisionPrefix};
+use crate::limits::{NODE_KEYS_MAX, NODES_MAX};
 use crate::spiffe::{Division, DomainName};
 
 /// Why an act does not count.
@@ -150,6 +152,11 @@ pub fn step(from: AnchorState, to: AnchorState) -> Result<AnchorState, NotAllowe
     }
 }
 
+/// Names and keys are unique, so two names are two keys; that they are two people is for those who give them out.
+fn another_than(author: &str, first: &str) -> Result<(), NotAllowed> {
+    if author == first { Err(NotAllowed::SamePerson(first.to_owned())) } else { Ok(()) }
+}
+
 impl State {
     /// Judges the act of `author` in record number `record` (from 1) at `at_ms`, and does it.
     ///
@@ -157,8 +164,24 @@ impl State {
     /// [`NotAllowed`]; the state is as it was.
     pub fn apply(&self, record: usize, author: &str, at_ms: i64, act: &Act) -> Result<Self, NotAllowed> {
         let mut next = self.clone();
+        next.apply_in_place(record, author, at_ms, act)?;
+        Ok(next)
+    }
+
+    /// As [`State::apply`], for a reader of a long log: the state is not copied for each record.
+    ///
+    /// # Errors
+    /// [`NotAllowed`]; the state is then good for nothing.
+    pub(super) fn apply_in_place(
+        &mut self,
+        record: usize,
+        author: &str,
+        at_ms: i64,
+        act: &Act,
+    ) -> Result<(), NotAllowed> {
+        let next = self;
         if let Act::Adopt { trust_toml, domains, administrators } = act {
-            if record != 1 || !self.administrators.is_empty() {
+            if record != 1 || !next.administrators.is_empty() {
                 return Err(NotAllowed::Adoption);
             }
             for administrator in administrators {
@@ -172,12 +195,12 @@ impl State {
             }
             next.trust_toml.clone_from(trust_toml);
             next.unconfirmed.insert(record, Waiting { by: author.to_owned(), at_ms, change: None });
-            return Ok(next);
+            return Ok(());
         }
         if record == 1 {
             return Err(NotAllowed::Adoption);
         }
-        let role = self.role_of(author)?;
+        let role = next.role_of(author)?;
         let wrong = |needed| NotAllowed::WrongRole { name: author.to_owned(), role, needed };
         match act {
             Act::Adopt { .. } => return Err(NotAllowed::Adoption),
@@ -195,7 +218,7 @@ impl State {
                     return Err(wrong("security"));
                 }
                 let waiting = next.proposals.remove(proposal).ok_or(NotAllowed::NothingWaits(*proposal))?;
-                self.another_than(author, &waiting.by)?;
+                another_than(author, &waiting.by)?;
                 next.change(&waiting.change.ok_or(NotAllowed::NothingWaits(*proposal))?)?;
             }
             Act::Decline { proposal } => {
@@ -220,7 +243,7 @@ impl State {
                     return Err(wrong("system or security"));
                 }
                 let waiting = next.unconfirmed.remove(record).ok_or(NotAllowed::NothingWaits(*record))?;
-                self.another_than(author, &waiting.by)?;
+                another_than(author, &waiting.by)?;
             }
             Act::CrlImport { domain, crl } => {
                 if role == Role::Audit {
@@ -242,13 +265,13 @@ impl State {
                 if role != Role::Audit {
                     return Err(wrong("audit"));
                 }
-                if *through >= record || *through < self.reviewed {
+                if *through >= record || *through < next.reviewed {
                     return Err(NotAllowed::NothingWaits(*through));
                 }
                 next.reviewed = *through;
             }
         }
-        Ok(next)
+        Ok(())
     }
 
     /// The state with one change, as if it were approved.
@@ -264,11 +287,6 @@ impl State {
     fn role_of(&self, name: &str) -> Result<Role, NotAllowed> {
         let known = self.administrators.get(name);
         known.map(|known| known.role).ok_or_else(|| NotAllowed::UnknownAdministrator(name.to_owned()))
-    }
-
-    /// Names and keys are unique, so two names are two keys; that they are two people is for those who give them out.
-    fn another_than(&self, author: &str, first: &str) -> Result<(), NotAllowed> {
-        if author == first { Err(NotAllowed::SamePerson(first.to_owned())) } else { Ok(()) }
     }
 
     fn each_role_is_held(&self) -> Result<(), NotAllowed> {
@@ -381,15 +399,39 @@ impl State {
                 anchor.state = step(anchor.state, *state)?;
                 anchor.compromised_from_ms = compromised_from_ms.filter(|_| *state == AnchorState::Revoked);
             }
+            Change::NodeAdd { domain, nodes } => {
+                let domain = self.domain(domain)?;
+                check_nodes(domain, nodes)?;
+                let listed = domain.nodes.get_or_insert_default();
+                if nodes.iter().all(|(division, keys)| listed.get(division) == Some(keys)) {
+                    return Err(NotAllowed::Unfit("these nodes are listed already, with these keys".into()));
+                }
+                listed.extend(nodes.clone());
+                if listed.len() > NODES_MAX {
+                    return Err(NotAllowed::Unfit(format!("more than {NODES_MAX} nodes")));
+                }
+            }
+            Change::NodeRemove { domain, divisions } => {
+                let domain = self.domain(domain)?;
+                let name = &domain.name;
+                let listed = domain.nodes.as_mut().ok_or_else(|| {
+                    NotAllowed::Unfit(format!("{name} lists no nodes; to shut one out, suspend it"))
+                })?;
+                for division in divisions {
+                    if listed.remove(division).is_none() {
+                        return Err(NotAllowed::Unfit(format!("{division} is not listed")));
+                    }
+                }
+            }
+            Change::NodeAny { domain } => {
+                let domain = self.domain(domain)?;
+                if domain.nodes.take().is_none() {
+                    return Err(NotAllowed::Unfit(format!("{} lists no nodes", domain.name)));
+                }
+            }
             Change::NodeSuspend { domain, division } => {
                 let domain = self.domain(domain)?;
-                let code: Division =
-                    division.parse().map_err(|error| NotAllowed::Unfit(format!("{error}")))?;
-                let covers =
-                    |text: &String| text.parse::<DivisionPrefix>().is_ok_and(|prefix| prefix.covers(code));
-                if !domain.divisions.iter().any(covers) {
-                    return Err(NotAllowed::Unfit(format!("{} does not speak for {division}", domain.name)));
-                }
+                speaks_for(domain, division)?;
                 if domain.suspended.contains(division) {
                     return Err(NotAllowed::Unfit(format!("{division} is suspended already")));
                 }
@@ -412,4 +454,29 @@ impl State {
         }
         Ok(())
     }
+}
+
+fn speaks_for(domain: &DomainRecord, division: &str) -> Result<(), NotAllowed> {
+    let code: Division = division.parse().map_err(|error| NotAllowed::Unfit(format!("{error}")))?;
+    let covers = |text: &String| text.parse::<DivisionPrefix>().is_ok_and(|prefix| prefix.covers(code));
+    if !domain.divisions.iter().any(covers) {
+        return Err(NotAllowed::Unfit(format!("{} does not speak for {division}", domain.name)));
+    }
+    Ok(())
+}
+
+fn check_nodes(domain: &DomainRecord, nodes: &NodeKeys) -> Result<(), NotAllowed> {
+    if nodes.is_empty() {
+        return Err(NotAllowed::Unfit("no node is named".into()));
+    }
+    for (division, keys) in nodes {
+        speaks_for(domain, division)?;
+        if keys.len() > NODE_KEYS_MAX {
+            return Err(NotAllowed::Unfit(format!("more than {NODE_KEYS_MAX} keys of {division}")));
+        }
+        if !keys.iter().all(|key| from_hex(key).is_some_and(|digest| digest.len() == 32)) {
+            return Err(NotAllowed::Unfit(format!("a key of {division} is no SHA-256 in hex")));
+        }
+    }
+    Ok(())
 }

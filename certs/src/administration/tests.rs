@@ -116,7 +116,16 @@ fn new_root(world: &World, name: &str, prefix: &str) -> (Province, AnchorRecord)
 fn domain(name: &str, prefix: &str, anchor: AnchorRecord) -> Change {
     let (name, divisions) = (name.into(), vec![prefix.into()]);
     let (crls, anchors, suspended) = (Vec::new(), vec![anchor], Vec::new());
-    let domain = DomainRecord { name, divisions, crl: false, crl_grace_hours: 0, crls, anchors, suspended };
+    let domain = DomainRecord {
+        name,
+        divisions,
+        crl: false,
+        crl_grace_hours: 0,
+        crls,
+        anchors,
+        suspended,
+        nodes: None,
+    };
     Change::DomainAdd { domain }
 }
 
@@ -350,4 +359,94 @@ fn a_crash_while_a_record_is_written_leaves_the_log_as_it_was() {
     }
     world.does(&world.security, Act::Emergency { change: suspend("420100") }).unwrap();
     assert_eq!(Log::read(&world.dir()).unwrap().unwrap().records().len(), 2);
+}
+
+fn list(nodes: &[(&str, &[String])]) -> Change {
+    let nodes = nodes.iter().map(|(division, keys)| ((*division).to_owned(), keys.to_vec())).collect();
+    Change::NodeAdd { domain: "hubei.tongban".into(), nodes }
+}
+
+#[test]
+fn nodes_are_listed_and_removed_by_two_people_and_only_listed_ones_open_anything() {
+    let world = World::new();
+    let province = Province::open(&world.folder.path().join("ca/hubei.tongban"), NOW_MS).unwrap();
+    let verdict = |issued: &devpki::Issued| {
+        let chain: Vec<&[u8]> = issued.chain_der.iter().map(Vec::as_slice).collect();
+        let verified = world.store().unwrap().verify(crate::Purpose::Tls, &chain, NOW_MS);
+        verified.map(|verified| verified.spki_der).map_err(|error| error.code())
+    };
+    let (one, other) = (province.tls("421200").unwrap(), province.tls("420100").unwrap());
+    assert!(verdict(&one).is_ok() && verdict(&other).is_ok(), "without a list everybody counts");
+    let alone = world.does(&world.security, Act::Emergency { change: list(&[("421200", &[])]) });
+    assert_eq!(alone, Err("trust.needs_two"));
+    world.both(list(&[("421200", &[])])).unwrap();
+    assert!(verdict(&one).is_ok());
+    assert_eq!(verdict(&other), Err("trust.not_listed"));
+    assert_eq!(world.both(list(&[("421200", &[])])), Err("trust.unfit"), "nothing would change");
+
+    // Listed with a key, the node may show that one alone.
+    let key = to_hex(&crate::domain::fingerprint(&verdict(&one).unwrap()));
+    world.both(list(&[("421200", &["00".repeat(32)])])).unwrap();
+    assert_eq!(verdict(&one), Err("trust.key_not_listed"));
+    world.both(list(&[("421200", &["00".repeat(32), key])])).unwrap();
+    assert!(verdict(&one).is_ok());
+
+    let remove = |division: &str| Change::NodeRemove {
+        domain: "hubei.tongban".into(),
+        divisions: vec![division.into()],
+    };
+    assert_eq!(world.both(remove("420100")), Err("trust.unfit"));
+    let alone = world.does(&world.system, Act::Emergency { change: remove("421200") });
+    assert_eq!(alone, Err("trust.needs_two"));
+    world.both(remove("421200")).unwrap();
+    assert_eq!(verdict(&one), Err("trust.not_listed"), "an empty list is nobody");
+    let any = Change::NodeAny { domain: "hubei.tongban".into() };
+    world.both(any.clone()).unwrap();
+    assert!(verdict(&one).is_ok() && verdict(&other).is_ok());
+    assert_eq!(world.both(any), Err("trust.unfit"));
+    assert_eq!(world.both(remove("421200")), Err("trust.unfit"));
+}
+
+#[test]
+fn a_suspension_stands_above_the_list() {
+    let world = World::new();
+    world.both(list(&[("421200", &[])])).unwrap();
+    world.does(&world.security, Act::Emergency { change: suspend("421200") }).unwrap();
+    let hubei = world
+        .store()
+        .unwrap()
+        .domains()
+        .iter()
+        .find(|one| one.speaks_for("421200".parse().unwrap()))
+        .cloned();
+    let code = hubei.unwrap().check_node("421200".parse().unwrap(), b"").unwrap_err().code();
+    assert_eq!(code, "trust.suspended");
+}
+
+#[test]
+fn what_cannot_be_listed_is_refused() {
+    let world = World::new();
+    let none: &[String] = &[];
+    let many = vec!["00".repeat(32); crate::limits::NODE_KEYS_MAX + 1];
+    let short = ["00".repeat(31)];
+    for nodes in [
+        &[][..],
+        &[("430600", none)],
+        &[("42120", none)],
+        &[("421200", &many[..])],
+        &[("421200", &short[..])],
+        &[("421200", none), ("430600", none)],
+    ] {
+        assert_eq!(world.both(list(nodes)), Err("trust.unfit"), "{nodes:?}");
+    }
+    assert_eq!(world.hubei().nodes, None);
+}
+
+/// Logs written before nodes were listed: their bytes are folded as they always were.
+#[test]
+fn a_record_without_a_list_of_nodes_reads_and_writes_as_it_always_did() {
+    let old = r#"{"name":"hubei.tongban","divisions":["42"],"crl":false,"crl_grace_hours":0,"crls":[],"anchors":[],"suspended":[]}"#;
+    let record: DomainRecord = serde_json::from_str(old).unwrap();
+    assert_eq!(record.nodes, None);
+    assert_eq!(serde_json::to_string(&record).unwrap(), old);
 }

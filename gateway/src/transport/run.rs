@@ -13,6 +13,7 @@ use crate::refusal::RefusalCode;
 use arc_swap::ArcSwap;
 use certs::administration::Log;
 use certs::administration::log::{LOG_FILE, read_head, write_head};
+use certs::bundle::accepted::{self, Bundles, Outcome};
 use certs::{Division, Identity, TrustError, TrustStore};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -43,8 +44,11 @@ pub struct Settings {
     pub tls_key: PathBuf,
     /// The folder of the trust store.
     pub trust_dir: PathBuf,
-    /// Where this node remembers how far it has seen the administration log: its data folder.
-    pub data_dir: PathBuf,
+    /// The folder where provinces' trust bundles are put; absent: none are looked for.
+    pub bundle_dir: Option<PathBuf>,
+    /// Where accepted bundles are kept: the node's data folder, which also remembers how far it has seen the
+    /// administration log.
+    pub bundles: Bundles,
     /// Trust, shared with the gateway.
     pub trust: TrustHandle,
 }
@@ -91,7 +95,7 @@ pub fn connect(gateway: &Gateway, settings: Settings) -> Result<Connected, Conne
     let trust = settings.trust;
     let links = gateway.links();
     links.measures.uses_tls_chain(identity.chain());
-    remember(&trust.load(), &settings.data_dir)?;
+    remember(&trust.load(), &settings.bundles.data_dir)?;
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
 
@@ -130,7 +134,8 @@ pub fn connect(gateway: &Gateway, settings: Settings) -> Result<Connected, Conne
     }
     let watch = Watch {
         trust_dir: settings.trust_dir,
-        data_dir: settings.data_dir,
+        bundle_dir: settings.bundle_dir,
+        bundles: settings.bundles,
         tls: (settings.tls_chain, settings.tls_key),
         trust,
         server,
@@ -155,7 +160,8 @@ fn remember(store: &TrustStore, data_dir: &Path) -> Result<(), TrustError> {
 /// Follows the files of trust and identity.
 struct Watch {
     trust_dir: PathBuf,
-    data_dir: PathBuf,
+    bundle_dir: Option<PathBuf>,
+    bundles: Bundles,
     tls: (PathBuf, PathBuf),
     trust: TrustHandle,
     server: Arc<ArcSwap<rustls::ServerConfig>>,
@@ -185,6 +191,53 @@ impl Watch {
         fingerprint(files.into_iter())
     }
 
+    /// Bundles that somebody put there, with what shows that they changed.
+    fn bundle_files(&self) -> Result<Vec<(PathBuf, Fingerprint)>, TrustError> {
+        let Some(dir) = &self.bundle_dir else { return Ok(Vec::new()) };
+        let files = accepted::files(dir)?;
+        Ok(files.into_iter().map(|file| (file.clone(), fingerprint([file.as_path()].into_iter()))).collect())
+    }
+
+    /// Judges the bundles that were found, against what administrators decided; whether a new one is followed now.
+    fn take_bundles(&self, found: &Result<Vec<(PathBuf, Fingerprint)>, TrustError>) -> bool {
+        let tell = |error: &TrustError, file: &Path| {
+            tracing::error!(code = error.code(), %error, file = %file.display(), advice = error.advice(false),
+                "a trust bundle is refused; the last good one stays in force");
+        };
+        let (mut taken, mut refused) = (false, None);
+        match found {
+            Err(error) => {
+                tell(error, self.bundle_dir.as_deref().unwrap_or(Path::new("")));
+                refused = Some(error.code());
+            }
+            Ok(files) => {
+                let domains = match TrustStore::load(&self.trust_dir) {
+                    Ok(store) => store.domains().to_vec(),
+                    // Told where trust itself is read.
+                    Err(_) => return false,
+                };
+                for (file, _) in files {
+                    let now_ms = (self.clock)();
+                    let judged =
+                        accepted::read(file).and_then(|bytes| self.bundles.accept(&domains, &bytes, now_ms));
+                    match judged {
+                        Ok(Outcome::Known) => {}
+                        Ok(Outcome::Accepted(domain, sequence)) => {
+                            tracing::info!(%domain, sequence, "a trust bundle is accepted");
+                            taken = true;
+                        }
+                        Err(error) => {
+                            tell(&error, file);
+                            refused = Some(error.code());
+                        }
+                    }
+                }
+            }
+        }
+        self.measures.material_refused("bundle", refused);
+        taken
+    }
+
     fn tls_files(&self) -> Fingerprint {
         fingerprint([self.tls.0.as_path(), self.tls.1.as_path()].into_iter())
     }
@@ -192,13 +245,22 @@ impl Watch {
     async fn run(self) {
         let mut poll = tokio::time::interval(Duration::from_millis(TRUST_POLL_MILLIS));
         let (mut trust_seen, mut tls_seen) = (self.trust_files(), self.tls_files());
+        // Not looked at yet: bundles may have come while the node was away.
+        let mut bundles_seen = None;
         loop {
             poll.tick().await;
             let now = self.trust_files();
-            if now != trust_seen {
+            let found = self.bundle_files();
+            let mut taken = false;
+            // A bundle that waited for its domain, or its root, is judged again when trust changes.
+            if now != trust_seen || bundles_seen.as_ref() != Some(&found) {
+                taken = self.take_bundles(&found);
+                bundles_seen = Some(found);
+            }
+            if taken || now != trust_seen {
                 // Bad new material keeps the last good; it is read again when it changes again.
-                let loaded = TrustStore::load(&self.trust_dir)
-                    .and_then(|store| remember(&store, &self.data_dir).map(|()| store));
+                let loaded = TrustStore::load_following(&self.trust_dir, &self.bundles)
+                    .and_then(|store| remember(&store, &self.bundles.data_dir).map(|()| store));
                 self.measures.material_refused("trust", loaded.as_ref().err().map(TrustError::code));
                 match loaded {
                     Ok(store) => {

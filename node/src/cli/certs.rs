@@ -188,7 +188,7 @@ fn ends_within(one: &Kept, now: i64, within: u64) -> bool {
 }
 
 fn collect(config: &Config, now: i64) -> Result<Vec<Kept>, Failure> {
-    let trust = TrustStore::load(&config.trust_dir).map_err(|error| refused(&error))?;
+    let trust = config.trust_store().map_err(|error| refused(&error))?;
     let mut kept = Vec::new();
     let files = &config.identity;
     for (what, purpose, chain, key) in [

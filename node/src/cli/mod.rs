@@ -110,7 +110,7 @@ pub enum Command {
     Certs(CertsCommand),
     /// Whom this node trusts: two people change it, and every change stands in a signed log. 信任管理（双人）
     #[command(subcommand)]
-    Trust(TrustCommand),
+    Trust(trust::command::TrustCommand),
     /// Certificates for development and pilots. 开发与试点用证书
     #[command(subcommand)]
     Pki(PkiCommand),
@@ -256,106 +256,6 @@ pub enum CertsCommand {
     Rotate(rotate::RotateArgs),
 }
 
-/// `tongban trust …`
-#[derive(Debug, Subcommand)]
-pub enum TrustCommand {
-    /// Take a folder with trust.toml over into an administration log. 启用管理日志
-    Adopt(trust::AdoptArgs),
-    /// Administrators and their keys. 管理员
-    #[command(subcommand)]
-    Admin(TrustAdminCommand),
-    /// Trust domains. 信任域
-    #[command(subcommand)]
-    Domain(TrustDomainCommand),
-    /// Root certificates. 根证书
-    #[command(subcommand)]
-    Anchor(TrustAnchorCommand),
-    /// Revocation lists. 吊销列表
-    #[command(subcommand)]
-    Crl(TrustCrlCommand),
-    /// Partners' nodes. 伙伴节点
-    #[command(subcommand)]
-    Node(TrustNodeCommand),
-    /// Approve a proposal (security administrator). 批准申请
-    Approve(trust::RecordArgs),
-    /// Decline or withdraw a proposal. 否决或撤回申请
-    Decline(trust::RecordArgs),
-    /// Confirm what one person did alone. 确认紧急处置
-    Confirm(trust::RecordArgs),
-    /// Record that the log was read up to a record (audit administrator). 审查日志
-    Review(trust::RecordArgs),
-    /// The administration log. 管理日志
-    #[command(subcommand)]
-    Log(TrustLogCommand),
-}
-
-/// `tongban trust admin …`
-#[derive(Debug, Subcommand)]
-pub enum TrustAdminCommand {
-    /// Make an administrator's key. 生成管理员密钥
-    Make(trust::AdminMakeArgs),
-    /// Propose an administrator. 申请新增管理员
-    Add(trust::AdminAddArgs),
-    /// Propose that an administrator goes. 申请撤销管理员
-    Remove(trust::NamedArgs),
-}
-
-/// `tongban trust domain …`
-#[derive(Debug, Subcommand)]
-pub enum TrustDomainCommand {
-    /// Propose a trust domain with its root, prepared. 申请新增信任域
-    Add(trust::DomainAddArgs),
-    /// All domains with roots and suspensions. 列出信任域
-    List(trust::Place),
-    /// One domain. 查看信任域
-    Show(trust::DomainShowArgs),
-    /// Propose other division prefixes. 申请变更区划前缀
-    Prefixes(trust::DomainPrefixesArgs),
-    /// Propose that a domain goes. 申请移除信任域
-    Remove(trust::NamedArgs),
-}
-
-/// `tongban trust anchor …`
-#[derive(Debug, Subcommand)]
-pub enum TrustAnchorCommand {
-    /// Propose a further root, which begins as prepared. 申请登记根证书（待用）
-    #[command(visible_alias = "prepare")]
-    Import(trust::AnchorImportArgs),
-    /// Propose that a root is used. 申请启用根证书
-    Activate(trust::AnchorArgs),
-    /// At once: nothing new under this root; old evidence still verifies. 立即停用根证书
-    Taint(trust::AnchorArgs),
-    /// At once: nothing under this root counts any more. 立即撤销根证书
-    Revoke(trust::AnchorRevokeArgs),
-}
-
-/// `tongban trust crl …`
-#[derive(Debug, Subcommand)]
-pub enum TrustCrlCommand {
-    /// Install newer revocation lists. 导入吊销列表
-    Import(trust::CrlImportArgs),
-    /// The lists of every domain. 查看吊销列表
-    Show(trust::Place),
-}
-
-/// `tongban trust node …`
-#[derive(Debug, Subcommand)]
-pub enum TrustNodeCommand {
-    /// At once: the node opens nothing new and its connections close. 立即暂停节点
-    Suspend(trust::NodeArgs),
-    /// Propose that a suspension ends. 申请恢复节点
-    Resume(trust::NodeArgs),
-}
-
-/// `tongban trust log …`
-#[derive(Debug, Subcommand)]
-pub enum TrustLogCommand {
-    /// Who did what, and what waits for a second person. 查看日志与待办
-    Show(trust::Place),
-    /// Verify signatures, chain and rules. Exit code 8 when it cannot be trusted. 验证日志
-    Verify(trust::Place),
-}
-
 /// `tongban pki …`
 #[derive(Debug, Subcommand)]
 pub enum PkiCommand {
@@ -460,7 +360,7 @@ fn dispatch(console: Console, node: &Node, command: Command) -> Result<ExitCode,
         Command::Certs(CertsCommand::Request(args)) => rotate::request(console, node.config_file()?, &args)?,
         Command::Certs(CertsCommand::Install(args)) => rotate::install(console, node.config_file()?, &args)?,
         Command::Certs(CertsCommand::Rotate(args)) => rotate::rotate(console, node.config_file()?, args)?,
-        Command::Trust(command) => change_trust(console, trust::Home(node.config.as_deref()), &command)?,
+        Command::Trust(command) => command.run(console, trust::Home(node.config.as_deref()))?,
         Command::Pki(PkiCommand::Dev(args)) => pki::dev(console, &args)?,
         Command::Pki(PkiCommand::Join(args)) => pki::join(console, &args)?,
         Command::Store(StoreCommand::Repair(args)) => store::repair(console, node.config_file()?, &args)?,
@@ -468,40 +368,6 @@ fn dispatch(console: Console, node: &Node, command: Command) -> Result<ExitCode,
         Command::Bench(command) => return bench(console, &command),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn change_trust(console: Console, home: trust::Home<'_>, command: &TrustCommand) -> Result<(), Failure> {
-    match command {
-        TrustCommand::Adopt(args) => trust::adopt(console, home, args),
-        TrustCommand::Admin(TrustAdminCommand::Make(args)) => trust::admin_make(console, args),
-        TrustCommand::Admin(TrustAdminCommand::Add(args)) => trust::admin_add(console, home, args),
-        TrustCommand::Admin(TrustAdminCommand::Remove(args)) => trust::admin_remove(console, home, args),
-        TrustCommand::Domain(TrustDomainCommand::Add(args)) => trust::domain_add(console, home, args),
-        TrustCommand::Domain(TrustDomainCommand::List(place)) => {
-            trust::show::domain_list(console, home, place)
-        }
-        TrustCommand::Domain(TrustDomainCommand::Show(args)) => trust::show::domain_show(console, home, args),
-        TrustCommand::Domain(TrustDomainCommand::Prefixes(args)) => {
-            trust::domain_prefixes(console, home, args)
-        }
-        TrustCommand::Domain(TrustDomainCommand::Remove(args)) => trust::domain_remove(console, home, args),
-        TrustCommand::Anchor(TrustAnchorCommand::Import(args)) => trust::anchor_import(console, home, args),
-        TrustCommand::Anchor(TrustAnchorCommand::Activate(args)) => {
-            trust::anchor_activate(console, home, args)
-        }
-        TrustCommand::Anchor(TrustAnchorCommand::Taint(args)) => trust::anchor_taint(console, home, args),
-        TrustCommand::Anchor(TrustAnchorCommand::Revoke(args)) => trust::anchor_revoke(console, home, args),
-        TrustCommand::Crl(TrustCrlCommand::Import(args)) => trust::crl_import(console, home, args),
-        TrustCommand::Crl(TrustCrlCommand::Show(place)) => trust::show::crl_show(console, home, place),
-        TrustCommand::Node(TrustNodeCommand::Suspend(args)) => trust::node_suspend(console, home, args),
-        TrustCommand::Node(TrustNodeCommand::Resume(args)) => trust::node_resume(console, home, args),
-        TrustCommand::Approve(args) => trust::approve(console, home, args),
-        TrustCommand::Decline(args) => trust::decline(console, home, args),
-        TrustCommand::Confirm(args) => trust::confirm(console, home, args),
-        TrustCommand::Review(args) => trust::review(console, home, args),
-        TrustCommand::Log(TrustLogCommand::Show(place)) => trust::show::log_show(console, home, place),
-        TrustCommand::Log(TrustLogCommand::Verify(place)) => trust::show::log_verify(console, home, place),
-    }
 }
 
 /// Runs the demo: 0 only if every promise held.
@@ -661,6 +527,13 @@ mod tests {
             "tongban trust anchor revoke 0123456789 --by security-1 --compromised-from 2026-11-30T08:00:00+08:00",
             "tongban trust crl import list.pem --domain jiangxi.tongban --issuer issuing.pem --by system-1",
             "tongban trust node suspend 360100 --by security-1 --key security-1.key --apply",
+            "tongban trust node add 360100 --certificate tls.pem --only-listed --by system-1 --trust trust",
+            "tongban trust node remove 360100 360200 --by system-1 --trust trust",
+            "tongban trust node any --domain jiangxi.tongban --by system-1 --trust trust",
+            "tongban trust bundle publish hunan.tongban --chain bundle.pem --key bundle.key --out hunan.json --trust trust --apply",
+            "tongban trust bundle inspect hunan.json --config node.toml",
+            "tongban trust bundle show --config node.toml",
+            "tongban trust bundle propose hunan.tongban --by system-1 --config node.toml",
             "tongban trust approve 4 --by security-1",
             "tongban trust log verify --config node.toml",
             "tongban pki dev out --node 430600 --node 421200",

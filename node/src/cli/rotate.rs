@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use certs::{Identity, TrustStore, inspect, pem};
+use certs::{Identity, inspect, pem};
 use clap::{Args, ValueEnum};
 use devpki::KeyKind;
 use serde_json::json;
@@ -141,7 +141,7 @@ pub fn install(console: Console, config: &Path, args: &InstallArgs) -> Result<()
     let (chain_file, key_file) = files(&config, args.purpose);
     let next = beside(&key_file, "next");
     let told = |error| refused(&error);
-    let trust = TrustStore::load(&config.trust_dir).map_err(told)?;
+    let trust = config.trust_store().map_err(told)?;
     // A renewed certificate may keep its key.
     let renews = !next.exists();
     let key = if renews { &key_file } else { &next };

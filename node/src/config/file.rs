@@ -65,6 +65,8 @@ pub struct IdentityTable {
 #[allow(missing_docs, reason = "each setting is explained in tongban.sample.toml")]
 pub struct TrustTable {
     pub dir: Option<PathBuf>,
+    pub bundles: Option<PathBuf>,
+    pub bundle_grace_hours: Option<u64>,
 }
 
 /// `[[peer]]`.

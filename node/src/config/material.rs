@@ -34,7 +34,7 @@ impl Material {
         let mut found = Found { problems: Vec::new() };
         let files = &config.identity;
         let load = || {
-            let store = TrustStore::load(&config.trust_dir)?;
+            let store = config.trust_store()?;
             // A log that was cut, or taken away, while nobody looked.
             store.continues(read_head(&config.data_dir)?.as_ref())?;
             Ok(store)

@@ -12,6 +12,9 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use certs::bundle::accepted::Bundles;
+use certs::limits::BUNDLE_GRACE_HOURS_MAX;
+use certs::{TrustError, TrustStore};
 use gateway::id::NodeId;
 use gateway::limits;
 use gateway::overload::Bounds;
@@ -28,6 +31,8 @@ use crate::text::{Both, Lang};
 pub const SOCKET_PATH_BYTES_MAX: usize = 90;
 /// Partners of one node.
 pub const PEERS_MAX: usize = 4096;
+/// How long a trust bundle counts after its successor was due, hours, when nothing else is set: 30 days.
+const BUNDLE_GRACE_HOURS: u64 = 30 * 24;
 /// Bytes of a configuration file.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -48,6 +53,10 @@ pub struct Config {
     pub identity: IdentityFiles,
     /// The folder of `trust.toml`.
     pub trust_dir: PathBuf,
+    /// The folder where provinces' trust bundles are put; `None`: nobody puts any.
+    pub bundle_dir: Option<PathBuf>,
+    /// How long a trust bundle counts after its successor was due, hours.
+    pub bundle_grace_hours: u32,
     /// The partners, in the order of the file.
     pub peers: Vec<Peer>,
     /// What the node takes, and when it asks to wait.
@@ -201,6 +210,19 @@ impl From<ConfigError> for Failure {
 }
 
 impl Config {
+    /// Where accepted trust bundles are kept, and how long an old one counts.
+    pub fn bundles(&self) -> Bundles {
+        Bundles { data_dir: self.data_dir.clone(), grace_hours: self.bundle_grace_hours }
+    }
+
+    /// Whom this node trusts: its trust folder, and the bundles that it follows.
+    ///
+    /// # Errors
+    /// As [`TrustStore::load_following`].
+    pub fn trust_store(&self) -> Result<TrustStore, TrustError> {
+        TrustStore::load_following(&self.trust_dir, &self.bundles())
+    }
+
     /// Reads a file. Opens nothing that the file points at.
     ///
     /// # Errors
@@ -268,7 +290,10 @@ impl Check<'_> {
         let peer_listener = self.listener(table.peer_listener);
         let socket = self.socket(table.local.unwrap_or_default().socket);
         let identity = self.identity(table.identity.unwrap_or_default());
-        let trust_dir = self.required_path("trust.dir", table.trust.unwrap_or_default().dir);
+        let trust = table.trust.unwrap_or_default();
+        let trust_dir = self.required_path("trust.dir", trust.dir);
+        let bundle_dir = trust.bundles.map(|dir| self.base.join(dir));
+        let bundle_grace_hours = self.bundle_grace(trust.bundle_grace_hours);
         let bounds = self.bounds(table.limits.unwrap_or_default());
         let log = self.log(table.log.unwrap_or_default());
         let observe = self.observe(table.observe, peer_listener.flatten());
@@ -282,6 +307,8 @@ impl Check<'_> {
             socket: socket?,
             identity: identity?,
             trust_dir: trust_dir?,
+            bundle_dir,
+            bundle_grace_hours,
             peers,
             bounds,
             log,
@@ -651,6 +678,18 @@ impl Check<'_> {
             );
         }
         bounds
+    }
+
+    fn bundle_grace(&mut self, hours: Option<u64>) -> u32 {
+        let most = BUNDLE_GRACE_HOURS_MAX;
+        let hours = hours.unwrap_or(BUNDLE_GRACE_HOURS);
+        u32::try_from(hours).ok().filter(|hours| *hours <= most).unwrap_or_else(|| {
+            self.problem(
+                "trust.bundle_grace_hours",
+                both!("至多 {most} 小时（90 天）。", "is at most {most} hours (90 days)."),
+            );
+            most
+        })
     }
 
     fn log(&mut self, table: file::LogTable) -> Log {

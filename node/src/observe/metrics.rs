@@ -61,6 +61,15 @@ struct Lists {
     refused_in_ms: i64,
 }
 
+/// One trust domain's bundle.
+#[derive(Debug)]
+struct BundleAge {
+    domain: String,
+    sequence: u64,
+    renewal_in_ms: i64,
+    refused_in_ms: i64,
+}
+
 /// Codes with their counts.
 type CodeCounts = Vec<(&'static str, u64)>;
 
@@ -80,6 +89,7 @@ struct Reading {
     links: Vec<(NodeId, bool)>,
     looks: Vec<(NodeId, u64)>,
     lists: Vec<Lists>,
+    bundles: Vec<BundleAge>,
     certificates: Vec<(&'static str, String, i64)>,
     disk: Option<machine::Disk>,
     store: Option<machine::StoreBytes>,
@@ -203,6 +213,15 @@ impl Reading {
                 refused_in_ms: next_update_in_ms.saturating_add(i64::from(*grace_hours) * 3_600_000),
             })
         });
+        let bundles = trust.domains().iter().filter_map(|domain| {
+            let bundle = domain.bundle()?;
+            Some(BundleAge {
+                domain: domain.name().to_string(),
+                sequence: bundle.sequence,
+                renewal_in_ms: bundle.fresh_until_ms.saturating_sub(now_ms),
+                refused_in_ms: bundle.counts_until_ms.saturating_sub(now_ms),
+            })
+        });
         let own = facts.certificates.iter().map(|certificate| {
             (
                 certificate.which.name(),
@@ -235,6 +254,7 @@ impl Reading {
             links: links.collect(),
             looks: gateway.map_or_else(Vec::new, |gateway| gateway.links().looks_of_links()),
             lists: lists.collect(),
+            bundles: bundles.collect(),
             certificates: own.chain(anchors).collect(),
             disk: machine::disk(&observed.data_dir),
             store,
@@ -412,7 +432,32 @@ impl Reading {
         )?;
         lists(page, "tongban_crl_stale", "1 when a list is past its nextUpdate and its grace", |lists| {
             flag(lists.refused_in_ms < 0)
-        })
+        })?;
+        let bundles = |page: &mut Page<'_>, name, help, value: fn(&BundleAge) -> f64| {
+            page.gauge(name, help, |family| {
+                self.bundles
+                    .iter()
+                    .try_for_each(|bundle| family.put(&[("domain", bundle.domain.as_str())], value(bundle)))
+            })
+        };
+        bundles(
+            page,
+            "tongban_trust_bundle_sequence",
+            "Number of the trust bundle that is followed",
+            |bundle| bundle.sequence as f64,
+        )?;
+        bundles(
+            page,
+            "tongban_trust_bundle_remaining_seconds",
+            "Until the successor of a trust bundle is due, negative after it",
+            |bundle| seconds(bundle.renewal_in_ms),
+        )?;
+        bundles(
+            page,
+            "tongban_trust_bundle_grace_remaining_seconds",
+            "Until the domain's certificates are refused for want of a bundle",
+            |bundle| seconds(bundle.refused_in_ms),
+        )
     }
 
     fn disk_and_process(&self, page: &mut Page<'_>) -> fmt::Result {

@@ -236,6 +236,14 @@ impl Observed {
             .domains()
             .iter()
             .filter(|domain| divisions.iter().any(|division| domain.speaks_for(*division)));
+        let bundle = |domain: &certs::TrustDomain| {
+            domain.bundle().map(|bundle| TrustFacts {
+                domain: format!("{} bundle", domain.name()),
+                next_update_ms: bundle.fresh_until_ms,
+                counts_until_ms: bundle.counts_until_ms,
+            })
+        };
+        let bundles: Vec<TrustFacts> = matters.clone().filter_map(bundle).collect();
         matters
             .filter_map(|domain| {
                 let Revocation::Crl { lists, grace_hours } = domain.revocation() else { return None };
@@ -246,6 +254,7 @@ impl Observed {
                     counts_until_ms: next_update_ms.saturating_add(i64::from(*grace_hours) * 3_600_000),
                 })
             })
+            .chain(bundles)
             .collect()
     }
 

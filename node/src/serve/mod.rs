@@ -149,7 +149,8 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
             tls_chain: config.identity.tls_chain.clone(),
             tls_key: config.identity.tls_key.clone(),
             trust_dir: config.trust_dir.clone(),
-            data_dir: config.data_dir.clone(),
+            bundle_dir: config.bundle_dir.clone(),
+            bundles: config.bundles(),
             trust,
         },
     )

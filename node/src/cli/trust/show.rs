@@ -1,26 +1,38 @@
 //! `trust domain list|show`, `trust crl show`, `trust log show|verify`: what the trust folder says. Reads only.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
 
 use certs::administration::Log;
 use certs::administration::log::{read_head, to_hex};
 use certs::{AnchorState, Revocation, TrustError, TrustStore};
+use clap::Args;
 use serde_json::{Value, json};
 
-use super::{DomainShowArgs, Home, Place, log_of, no_log};
+use super::{Home, Place, log_of, no_log};
 use crate::both;
 use crate::cli::certs::{date, refused};
+use crate::cli::check::now_ms;
 use crate::console::{Console, Failure};
 use crate::text::table::Table;
 use crate::text::{Lang, printable};
+
+/// `tongban trust domain show`
+#[derive(Debug, Args)]
+pub struct DomainShowArgs {
+    /// The trust domain. 信任域
+    pub name: String,
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+}
 
 /// Lists domains with roots, lists and suspensions.
 ///
 /// # Errors
 /// When the folder cannot be loaded.
 pub fn domain_list(console: Console, home: Home<'_>, place: &Place) -> Result<(), Failure> {
-    show_domains(console, &home.dir(place)?, None)
+    show_domains(console, &home.store(place)?, None)
 }
 
 /// Shows one domain.
@@ -28,11 +40,10 @@ pub fn domain_list(console: Console, home: Home<'_>, place: &Place) -> Result<()
 /// # Errors
 /// As [`domain_list`]; when there is none of that name.
 pub fn domain_show(console: Console, home: Home<'_>, args: &DomainShowArgs) -> Result<(), Failure> {
-    show_domains(console, &home.dir(&args.place)?, Some(&args.name))
+    show_domains(console, &home.store(&args.place)?, Some(&args.name))
 }
 
-fn show_domains(console: Console, dir: &Path, only: Option<&str>) -> Result<(), Failure> {
-    let store = TrustStore::load(dir).map_err(|error| refused(&error))?;
+fn show_domains(console: Console, store: &TrustStore, only: Option<&str>) -> Result<(), Failure> {
     let domains: Vec<_> = store
         .domains()
         .iter()
@@ -41,6 +52,7 @@ fn show_domains(console: Console, dir: &Path, only: Option<&str>) -> Result<(), 
     if let (Some(name), true) = (only, domains.is_empty()) {
         return Err(Failure::not_found(both!("没有信任域 {name}。", "there is no trust domain {name}.")));
     }
+    let now = now_ms();
     let prefixes = |domain: &certs::TrustDomain| {
         domain.prefixes().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     };
@@ -48,17 +60,21 @@ fn show_domains(console: Console, dir: &Path, only: Option<&str>) -> Result<(), 
         "name": domain.name().to_string(),
         "divisions": domain.prefixes().iter().map(ToString::to_string).collect::<Vec<_>>(),
         "suspended": domain.suspended().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "nodes": domain.nodes().map(|nodes| nodes.iter().map(|(division, keys)| {
+            (division.to_string(), keys.iter().map(|key| to_hex(key)).collect())
+        }).collect::<BTreeMap<String, Vec<String>>>()),
         "anchors": domain.anchors().iter().map(|anchor| json!({
             "fingerprint": to_hex(anchor.fingerprint()),
             "state": anchor.state().to_string(),
             "not_after_ms": anchor.not_after_ms(),
         })).collect::<Vec<_>>(),
         "crls": lists(domain),
+        "bundle": domain.bundle().map(super::bundle::state_json),
     })).collect::<Vec<_>>()});
     console.result(&document, |lang| {
         let mut table = Table::new(match lang {
-            Lang::Zh => ["信任域", "区划前缀", "根证书", "状态", "暂停节点"],
-            Lang::En => ["domain", "divisions", "root", "state", "suspended"],
+            Lang::Zh => ["信任域", "区划前缀", "根证书", "状态", "列明节点", "暂停节点", "信任包"],
+            Lang::En => ["domain", "divisions", "root", "state", "listed nodes", "suspended", "bundle"],
         });
         for domain in &domains {
             for anchor in domain.anchors() {
@@ -68,7 +84,13 @@ fn show_domains(console: Console, dir: &Path, only: Option<&str>) -> Result<(), 
                     prefixes(domain),
                     to_hex(anchor.fingerprint())[..16].to_owned(),
                     state_in_words(lang, anchor.state()),
+                    domain
+                        .nodes()
+                        .map_or_else(|| lang.pick("不限", "any").to_owned(), |nodes| nodes.len().to_string()),
                     suspended.join(" "),
+                    domain.bundle().map_or_else(String::new, |bundle| {
+                        format!("{} {}", bundle.sequence, super::bundle::standing(lang, bundle, now))
+                    }),
                 ]);
             }
         }
@@ -108,7 +130,7 @@ fn lists(domain: &certs::TrustDomain) -> Vec<Value> {
 /// # Errors
 /// As [`domain_list`].
 pub fn crl_show(console: Console, home: Home<'_>, place: &Place) -> Result<(), Failure> {
-    let store = TrustStore::load(&home.dir(place)?).map_err(|error| refused(&error))?;
+    let store = home.store(place)?;
     let all: Vec<(String, Vec<Value>)> =
         store.domains().iter().map(|domain| (domain.name().to_string(), lists(domain))).collect();
     let document = json!({"domains": all.iter().map(|(name, lists)| json!({"name": name, "crls": lists})).collect::<Vec<_>>()});
