@@ -4,6 +4,8 @@
 
 pub mod instant;
 pub mod mapping;
+pub mod report;
+pub mod runs;
 pub mod table;
 #[cfg(test)]
 mod tests;
