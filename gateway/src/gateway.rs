@@ -2,11 +2,13 @@
 //! proofs, reconcile. Opens the store and the committer; `transport` connects it to partners.
 
 mod blobs;
+mod booked;
 mod letters;
 mod refused;
 mod room;
 
 pub use blobs::{BlobState, BlobStored, BlobUse, NamedFile};
+pub use booked::CutOff;
 pub use letters::{Letter, LetterContent, LetterPage, LetterPlan, LetterQuery};
 pub use refused::Named;
 pub use room::Room;

@@ -263,6 +263,8 @@ pub const BLOB_SWEEP_MILLIS: u64 = 60 * 60 * 1_000;
 pub const BLOB_SWEEP_PAGE_MAX: usize = 256;
 /// Events of files that became whole in one page of an inbox.
 pub const BLOB_EVENTS_PAGE_MAX: usize = 64;
+/// Cases in one page of what is held against a ledger.
+pub const BOOKED_CASES_PAGE_MAX: usize = 1000;
 /// Bytes of a blob that are written before a sync of them begins beside the transfer, so that the last
 /// sync is short.
 pub const BLOB_SYNC_BYTES: u64 = 32 * 1024 * 1024;

@@ -102,6 +102,11 @@ impl Failure {
         Self::new("cli.unreachable", Fault::Operator, 7, text)
     }
 
+    /// Somebody else is at it.
+    pub fn busy(text: Both) -> Self {
+        Self::new("cli.busy", Fault::Operator, 7, text)
+    }
+
     /// Time ran out; the outcome may be either.
     pub fn timeout(text: Both) -> Self {
         Self::new("cli.timeout", Fault::Unknown, 7, text)

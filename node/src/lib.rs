@@ -8,6 +8,7 @@ pub mod client;
 pub mod config;
 pub mod console;
 pub mod demo;
+pub mod ledger;
 pub mod observe;
 pub mod refused;
 pub mod serve;

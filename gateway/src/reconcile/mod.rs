@@ -4,6 +4,7 @@
 //! [`plan`] compares; this file gathers. Roots are computed from re-hashed headers, not read from
 //! stored nodes: a disk that rotted under the index is found here.
 
+pub mod books;
 pub mod plan;
 
 use crate::committer::ledger::read_case;

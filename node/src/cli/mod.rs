@@ -13,6 +13,7 @@ pub mod check;
 pub mod codes;
 pub mod document;
 pub mod inbox;
+pub mod ledger;
 pub mod letters;
 pub mod licence;
 pub mod pki;
@@ -223,6 +224,14 @@ pub enum ProofCommand {
 pub enum ReconcileCommand {
     /// Compare now. Exit code 0 balanced, 10 breaks, 11 in flight or not comparable. 立即对账
     Run(reconcile::RunArgs),
+    /// Compare a business system's ledger with the channels, and write the reports. Exit codes as above. 与业务台账对账
+    Ledger(ledger::LedgerArgs),
+    /// Runs with a partner. 历次对账
+    History(ledger::Place),
+    /// One run. 查看一次对账
+    Show(ledger::ShowArgs),
+    /// One finding: what both sides say, who acts, and the case's messages. 解释一条差异
+    Explain(ledger::ExplainArgs),
 }
 
 /// `tongban codes …`
@@ -351,6 +360,14 @@ fn dispatch(console: Console, node: &Node, command: Command) -> Result<ExitCode,
         Command::Proof(ProofCommand::Verify(args)) => proof::verify(console, &args)?,
         Command::Reconcile(ReconcileCommand::Run(args)) => {
             node.ask(|clients| reconcile::run(console, clients, args))?
+        }
+        Command::Reconcile(ReconcileCommand::Ledger(args)) => {
+            node.ask(|clients| ledger::run(console, clients, args))?
+        }
+        Command::Reconcile(ReconcileCommand::History(place)) => ledger::history(console, &place)?,
+        Command::Reconcile(ReconcileCommand::Show(args)) => ledger::show(console, &args)?,
+        Command::Reconcile(ReconcileCommand::Explain(args)) => {
+            node.ask(|clients| ledger::explain(console, clients, args))?
         }
         Command::Codes(CodesCommand::Check(args)) => codes::check(&args)?,
         Command::Config(ConfigCommand::Check(args)) => check::check(console, &args)?,

@@ -5,11 +5,16 @@ use std::time::Duration;
 
 use gateway::channel::circuit::Circuit;
 use gateway::committer::LogSnapshot;
-use gateway::gateway::Gateway;
-use gateway::id::{ChannelId, NodeId};
+use gateway::gateway::{CutOff, Gateway};
+use gateway::id::{ChannelId, LogPosition, NodeId};
+use gateway::reconcile::books::BookedRow;
 use gateway::reconcile::plan::Pair;
+use gateway::time::UnixMillis;
 use proto::local::v1 as pb;
 use proto::local::v1::operator_server::Operator;
+use std::pin::Pin;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::business::{blocking, invalid, message_id, node};
@@ -17,6 +22,8 @@ use crate::refused::to_status;
 
 /// Milliseconds for a partner's totals, when the caller names none.
 const RECONCILE_MILLIS: u64 = 60_000;
+/// Pages of cases that wait for whoever asked for them.
+const BOOKED_PAGES_WAITING_MAX: usize = 2;
 /// Characters of the reason for ending a stop.
 const REASON_BYTES_MAX: usize = 1000;
 
@@ -69,6 +76,37 @@ impl OperatorService {
             }
         };
         links.circuits().into_iter().map(view).collect()
+    }
+}
+
+fn cut_off(wire: pb::CutOff) -> CutOff {
+    CutOff {
+        out: LogPosition { epoch: wire.out_epoch, index: wire.out_size },
+        inbound: LogPosition { epoch: wire.in_epoch, index: wire.in_size },
+        receipt: UnixMillis(wire.receipt_ms),
+    }
+}
+
+fn cut_off_view(cut_off: &CutOff) -> pb::CutOff {
+    pb::CutOff {
+        out_epoch: cut_off.out.epoch,
+        out_size: cut_off.out.index,
+        in_epoch: cut_off.inbound.epoch,
+        in_size: cut_off.inbound.index,
+        receipt_ms: cut_off.receipt.0,
+    }
+}
+
+fn booked_view(row: BookedRow) -> pb::BookedCase {
+    pb::BookedCase {
+        case_id: row.case_id,
+        state: row.state,
+        item: row.item,
+        project_number: row.project_number,
+        promised_working_days: row.promised_working_days,
+        result: row.result,
+        licence_id: row.licence_id,
+        beyond: row.beyond,
     }
 }
 
@@ -162,6 +200,48 @@ impl Operator for OperatorService {
             breaks: comparison.breaks,
             in_flight: comparison.in_flight,
         }))
+    }
+
+    type BookedCasesStream =
+        Pin<Box<dyn tokio_stream::Stream<Item = Result<pb::BookedCasesPage, Status>> + Send>>;
+
+    async fn booked_cases(
+        &self,
+        request: Request<pb::BookedCasesRequest>,
+    ) -> Result<Response<Self::BookedCasesStream>, Status> {
+        let request = request.into_inner();
+        let peer = node(&request.peer, "peer")?;
+        let gateway = self.0.clone();
+        let now = gateway.cut_off(peer).map_err(|refusal| to_status(&refusal))?;
+        let cut_off = request.cut_off.map_or(now, cut_off);
+        let (sender, pages) = mpsc::channel(BOOKED_PAGES_WAITING_MAX);
+        tokio::task::spawn_blocking(move || {
+            let first = pb::BookedCasesPage { cut_off: Some(cut_off_view(&cut_off)), cases: Vec::new() };
+            let mut after = None;
+            let mut page = Ok(first);
+            // Who goes away is read for no longer than a page.
+            while sender.blocking_send(page).is_ok() {
+                page = match gateway.booked(peer, &cut_off, after.as_ref()) {
+                    Ok((rows, next)) => {
+                        let page = pb::BookedCasesPage {
+                            cut_off: None,
+                            cases: rows.into_iter().map(booked_view).collect(),
+                        };
+                        let Some(next) = next else {
+                            let _ = sender.blocking_send(Ok(page));
+                            return;
+                        };
+                        after = Some(next);
+                        Ok(page)
+                    }
+                    Err(refusal) => {
+                        let _ = sender.blocking_send(Err(to_status(&refusal)));
+                        return;
+                    }
+                };
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(pages))))
     }
 
     async fn resume_channel(
