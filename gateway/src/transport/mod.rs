@@ -2,6 +2,7 @@
 //! verified is handed to `link` as a [`PeerStream`](crate::peer::PeerStream).
 
 pub mod client;
+pub mod probe;
 mod read_ahead;
 pub mod run;
 pub mod server;
