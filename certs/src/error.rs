@@ -234,6 +234,24 @@ pub enum TrustError {
         /// What is wrong.
         reason: String,
     },
+    /// A PEM file with several blocks where one belongs, or more than fit.
+    #[error("{path}: {count} blocks are too many")]
+    PemSeveral {
+        /// The file.
+        path: PathBuf,
+        /// How many there are.
+        count: usize,
+    },
+    /// A PEM file with a block of another kind than belongs there.
+    #[error("{path}: a block of kind {found:?} where {wanted:?} belongs")]
+    PemKind {
+        /// The file.
+        path: PathBuf,
+        /// The kind found; whoever made the file chose it.
+        found: String,
+        /// The kind that belongs there.
+        wanted: &'static str,
+    },
     /// A private key that others on the machine may read.
     #[error("{path}: readable by others (mode {mode:03o})")]
     KeyReadableByOthers {
@@ -299,6 +317,8 @@ impl TrustError {
             Self::Config(_) => "trust.config",
             Self::File { .. } => "trust.file",
             Self::Pem { .. } => "trust.pem",
+            Self::PemSeveral { .. } => "trust.pem_several",
+            Self::PemKind { .. } => "trust.pem_kind",
             Self::KeyReadableByOthers { .. } => "trust.key_readable_by_others",
             Self::KeyUnsupported(_) => "trust.key_unsupported",
             Self::KeyMismatch => "trust.key_mismatch",
@@ -348,6 +368,8 @@ impl TrustError {
             | Self::Config(_)
             | Self::File { .. }
             | Self::Pem { .. }
+            | Self::PemSeveral { .. }
+            | Self::PemKind { .. }
             | Self::KeyReadableByOthers { .. }
             | Self::KeyUnsupported(_)
             | Self::KeyMismatch => Fault::Operator,
@@ -530,6 +552,14 @@ impl TrustError {
             Self::File { path, reason } => (
                 format!("无法读取文件 {}（{reason}）。请核对路径与权限。", path.display()),
                 format!("{} cannot be read ({reason}); check the path and its permissions.", path.display()),
+            ),
+            Self::PemSeveral { path, count } => (
+                format!("{} 含 {count} 个 PEM 块，超出此处所需。请只保留需要的那一个（证书链：节点证书在前，连同中间证书）。", path.display()),
+                format!("{} holds {count} PEM blocks, more than belong here; keep the one that is meant (for a chain: the node's certificate first, then the intermediate ones).", path.display()),
+            ),
+            Self::PemKind { path, found, wanted } => (
+                format!("{} 含 {found} 类型的 PEM 块，此处应为 {wanted}。请核对是否选错文件，并移出不属于此处的内容。", path.display()),
+                format!("{} holds a PEM block of kind {found} where {wanted} belongs; check that it is the right file, and take out what does not belong.", path.display()),
             ),
             Self::Pem { path, reason } => (
                 format!("文件 {} 不是所需的 PEM 格式（{reason}）。请更换正确的文件。", path.display()),

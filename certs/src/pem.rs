@@ -37,7 +37,7 @@ const ED25519_SPKI_PREFIX: [u8; 12] =
 pub fn read_chain(path: &Path) -> Result<Vec<Vec<u8>>, TrustError> {
     let chain = read_blocks(path, CHAIN_FILE_BYTES_MAX, "CERTIFICATE")?;
     if chain.len() > CHAIN_CERTIFICATES_MAX {
-        return Err(TrustError::pem(path, format!("{} certificates are too many", chain.len())));
+        return Err(TrustError::PemSeveral { path: path.to_owned(), count: chain.len() });
     }
     Ok(chain)
 }
@@ -89,7 +89,7 @@ pub fn read_key(path: &Path) -> Result<PrivatePkcs8KeyDer<'static>, TrustError> 
             tag @ ("EC PRIVATE KEY" | "EC PARAMETERS" | "RSA PRIVATE KEY") => {
                 return Err(TrustError::KeyUnsupported(tag.into()));
             }
-            tag => return Err(TrustError::pem(path, format!("a block of kind {tag:?} in a key file"))),
+            tag => return Err(wrong_kind(path, tag, "PRIVATE KEY")),
         }
     }
     only(path, keys).map(PrivatePkcs8KeyDer::from)
@@ -120,13 +120,17 @@ pub fn key_matches(certificate: &[u8], spki_der: &[u8]) -> bool {
 }
 
 /// Reads a file of one or more blocks that all have this tag.
-pub(crate) fn read_blocks(path: &Path, bytes_max: u64, tag: &str) -> Result<Vec<Vec<u8>>, TrustError> {
+pub(crate) fn read_blocks(
+    path: &Path,
+    bytes_max: u64,
+    tag: &'static str,
+) -> Result<Vec<Vec<u8>>, TrustError> {
     let blocks = parse(path, &read_bounded(path, bytes_max)?)?;
     blocks
         .into_iter()
         .map(|block| match block.tag() {
             found if found == tag => Ok(block.into_contents()),
-            found => Err(TrustError::pem(path, format!("a block of kind {found:?} where {tag:?} belongs"))),
+            found => Err(wrong_kind(path, found, tag)),
         })
         .collect()
 }
@@ -169,9 +173,17 @@ const BEGIN: &[u8] = b"-----BEGIN ";
 fn only(path: &Path, blocks: Vec<Vec<u8>>) -> Result<Vec<u8>, TrustError> {
     match <[Vec<u8>; 1]>::try_from(blocks) {
         Ok([block]) => Ok(block),
-        Err(blocks) => Err(TrustError::pem(path, format!("{} blocks where one belongs", blocks.len()))),
+        Err(blocks) => Err(TrustError::PemSeveral { path: path.to_owned(), count: blocks.len() }),
     }
 }
+
+fn wrong_kind(path: &Path, found: &str, wanted: &'static str) -> TrustError {
+    let found = found.chars().take(KIND_CHARACTERS_MAX).collect();
+    TrustError::PemKind { path: path.to_owned(), found, wanted }
+}
+
+/// Characters of a foreign block's kind that are told.
+const KIND_CHARACTERS_MAX: usize = 40;
 
 fn file_error(path: &Path, error: &std::io::Error) -> TrustError {
     TrustError::File { path: path.to_owned(), reason: error.to_string() }
@@ -223,10 +235,10 @@ mod tests {
         let issued = issued();
         assert_eq!(chain_code(""), Err("trust.pem"));
         assert_eq!(chain_code("garbage"), Err("trust.pem"));
-        assert_eq!(chain_code(&issued.key_pem), Err("trust.pem"));
-        assert_eq!(chain_code(&(issued.chain_pem.clone() + &issued.key_pem)), Err("trust.pem"));
+        assert_eq!(chain_code(&issued.key_pem), Err("trust.pem_kind"));
+        assert_eq!(chain_code(&(issued.chain_pem.clone() + &issued.key_pem)), Err("trust.pem_kind"));
         assert_eq!(chain_code(&issued.chain_pem.replacen("MII", "M!I", 1)), Err("trust.pem"));
-        assert_eq!(chain_code(&issued.chain_pem.repeat(3)), Err("trust.pem"));
+        assert_eq!(chain_code(&issued.chain_pem.repeat(3)), Err("trust.pem_several"));
     }
 
     #[test]
@@ -249,8 +261,8 @@ mod tests {
     fn a_key_file_holds_one_plain_key() {
         let issued = issued();
         assert_eq!(key_code("garbage", 0o600), Err("trust.pem"));
-        assert_eq!(key_code(&issued.chain_pem, 0o600), Err("trust.pem"));
-        assert_eq!(key_code(&issued.key_pem.repeat(2), 0o600), Err("trust.pem"));
+        assert_eq!(key_code(&issued.chain_pem, 0o600), Err("trust.pem_kind"));
+        assert_eq!(key_code(&issued.key_pem.repeat(2), 0o600), Err("trust.pem_several"));
         for kind in ["ENCRYPTED PRIVATE KEY", "EC PRIVATE KEY"] {
             let text = issued.key_pem.replace("PRIVATE KEY", kind);
             assert_eq!(key_code(&text, 0o600), Err("trust.key_unsupported"), "{kind}");

@@ -243,6 +243,76 @@ fn certificates_and_lists_that_openssl_issues_are_judged_like_ours() {
     assert_eq!(refused.code(), "trust.weak_algorithm");
 }
 
+#[test]
+fn a_p256_leaf_that_an_sm2_authority_signed_opens_and_signs_nothing() {
+    let Some(openssl) = OpenSsl::find() else { return };
+    hierarchy_is_judged(&openssl, &SM2);
+    let now_ms = now_ms(&openssl);
+    let (sign, verify) = (SM2.sign, SM2.verify);
+    openssl.run("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out hostile.key");
+    openssl.run("req -new -key hostile.key -subj /CN=hostile -config ca.cnf -sha256 -out hostile.csr");
+    // The issuing authority of the hierarchy was changed last for one without lists: a good one again.
+    openssl.run(&format!(
+        "x509 -req -in issuing.csr -CA root.pem -CAkey root.key -CAcreateserial -days 20 {sign}{verify} \
+         -extfile ca.cnf -extensions authority -out issuing.pem"
+    ));
+    for (by, extensions, purpose) in [
+        ("issuing", "node", Purpose::Signing),
+        ("root", "node", Purpose::Signing),
+        ("issuing", "tls", Purpose::Tls),
+    ] {
+        openssl.run(&format!(
+            "x509 -req -in hostile.csr -CA {by}.pem -CAkey {by}.key -CAcreateserial -days 20 {sign} \
+             -extfile ca.cnf -extensions {extensions} -out hostile.pem"
+        ));
+        let chain = [openssl.read_pem("hostile.pem"), openssl.read_pem("issuing.pem")];
+        let chain = [&chain[0][..], &chain[1][..]];
+        let store = store(&openssl, &["root.crl", "issuing.crl"]);
+        let refused = store.verify(purpose, &chain, now_ms).unwrap_err();
+        assert_eq!(refused.code(), "trust.weak_algorithm", "{by} {extensions}: {refused}");
+    }
+}
+
+#[test]
+fn of_two_sm2_anchors_of_one_name_each_vouches_for_its_own() {
+    let Some(openssl) = OpenSsl::find() else { return };
+    openssl.write("ca.cnf", CONFIGURATION);
+    let Kind { sign, verify, .. } = SM2;
+    openssl.run("genpkey -algorithm SM2 -out leaf.key");
+    openssl.run(&format!("req -new -key leaf.key -subj /CN=leaf -config ca.cnf {sign} -out leaf.csr"));
+    for name in ["one", "two", "three"] {
+        openssl.run(&format!("genpkey -algorithm SM2 -out {name}.key"));
+        openssl.run(&format!(
+            "req -x509 -new -key {name}.key -subj /CN=root -config ca.cnf -extensions authority -days 30 {sign} \
+             -out {name}.pem"
+        ));
+        openssl.run(&format!(
+            "x509 -req -in leaf.csr -CA {name}.pem -CAkey {name}.key -CAcreateserial -days 20 {sign}{verify} \
+             -extfile ca.cnf -extensions node -out leaf-{name}.pem"
+        ));
+    }
+    let now_ms = now_ms(&openssl);
+    let anchor =
+        |name: &str, state| Anchor::from_der(&openssl.read_pem(&format!("{name}.pem")), state).unwrap();
+    let verdict = |leaf: &str, states: [AnchorState; 2]| {
+        let anchors = vec![anchor("one", states[0]), anchor("two", states[1])];
+        let prefixes = vec!["43".parse().unwrap()];
+        let domain =
+            TrustDomain::new("hunan.tongban".parse().unwrap(), prefixes, anchors, Revocation::None).unwrap();
+        let leaf = openssl.read_pem(&format!("leaf-{leaf}.pem"));
+        let verified = TrustStore::new(vec![domain]).unwrap().verify(Purpose::Signing, &[&leaf], now_ms);
+        verified.map(|_| ()).map_err(|error| error.code())
+    };
+    use AnchorState::{Active, Tainted};
+    assert_eq!(verdict("one", [Active, Active]), Ok(()));
+    assert_eq!(verdict("two", [Active, Active]), Ok(()));
+    // The third has the name as well, and nobody approved its key.
+    assert_eq!(verdict("three", [Active, Active]), Err("trust.bad_signature"));
+    // The name of an active anchor does not carry the leaf of a tainted one.
+    assert_eq!(verdict("one", [Tainted, Active]), Err("trust.anchor_tainted"));
+    assert_eq!(verdict("two", [Tainted, Active]), Ok(()));
+}
+
 /// OpenSSL issues from its own clock on, so this test judges a little later, by the file system's.
 fn now_ms(openssl: &OpenSsl) -> i64 {
     let modified = std::fs::metadata(openssl.file("key")).unwrap().modified().unwrap();
@@ -263,6 +333,11 @@ keyUsage = critical,keyCertSign
 [node]
 basicConstraints = critical,CA:FALSE
 keyUsage = critical,digitalSignature,nonRepudiation
+subjectAltName = URI:spiffe://hunan.tongban/node/430600
+[tls]
+basicConstraints = critical,CA:FALSE
+keyUsage = critical,digitalSignature
+extendedKeyUsage = serverAuth,clientAuth
 subjectAltName = URI:spiffe://hunan.tongban/node/430600
 [ca]
 default_ca = list

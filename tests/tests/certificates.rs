@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tests::Rig;
 use tests::city::tongban;
+use tests::office::Office;
 
 /// Runs `openssl.sh`, which makes an authority and one certificate for each way to be wrong.
 fn made_by_openssl() -> Option<(tempfile::TempDir, PathBuf)> {
@@ -70,7 +71,7 @@ fn each_wrong_certificate_of_openssl_is_refused_with_its_own_code() {
         ("twin", "trust.duplicate_serial"),
         ("revoked", "trust.revoked"),
         ("garbage", "trust.pem"),
-        ("mixed", "trust.pem"),
+        ("mixed", "trust.pem_kind"),
     ] {
         let (codes, exit) = inspected(&dir.join(format!("{file}.pem")), Some(&trust));
         assert!(codes.iter().any(|found| found == code), "{file}: {codes:?}, not {code}");
@@ -84,6 +85,123 @@ fn each_wrong_certificate_of_openssl_is_refused_with_its_own_code() {
     }
     let chinese = tongban(&["--lang", "zh", "certs", "inspect", &dir.join("expired.pem").to_string_lossy()]);
     assert!(said(&chinese).contains("证书已过期"), "{}", said(&chinese));
+}
+
+#[test]
+fn lists_and_roots_of_openssl_that_are_not_what_they_should_be_change_nothing() {
+    let Some((_folder, dir)) = made_by_openssl() else { return };
+    let rig = Rig::new();
+    let text = std::fs::read_to_string(rig.yueyang.config()).expect("a configuration");
+    let trust = dir.join("trust");
+    let config = rig.yueyang.path("openssl.toml");
+    let here = text.replace("dir = \"trust\"", &format!("dir = {:?}", trust.to_string_lossy()));
+    assert_ne!(here, text);
+    std::fs::write(&config, here).expect("written");
+    let office = Office::opened(&config);
+    let file = |name: &str| dir.join(name).to_string_lossy().into_owned();
+    let join = |names: &[&str], to: &str| {
+        let bytes: Vec<u8> =
+            names.iter().flat_map(|name| std::fs::read(file(name)).expect("a file")).collect();
+        std::fs::write(file(to), bytes).expect("written");
+    };
+    // An authority that took the root's name and has another key.
+    let run = |line: &str| {
+        let output =
+            Command::new("openssl").args(line.split(' ')).current_dir(&dir).output().expect("openssl");
+        assert!(output.status.success(), "{line}: {}", said(&output));
+    };
+    run(
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout false.key -days 9 -subj /CN=root -addext keyUsage=critical,keyCertSign,cRLSign -out false.pem",
+    );
+    run("ca -config ca.cnf -cert false.pem -keyfile false.key -gencrl -crldays 30 -out false.crl");
+    run("ca -config ca.cnf -cert root.pem -keyfile root.key -gencrl -crldays 30 -out newer.crl");
+    join(&["newer.crl", "root.crl"], "both.crl");
+    join(&["newer.crl", "root.pem"], "mixed.crl");
+    std::fs::write(file("garbage.crl"), "no PEM at all").expect("written");
+    join(&["root.pem", "stranger.pem"], "two.pem");
+    std::fs::write(file("hollow.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+        .expect("written");
+
+    let list = trust.join("list.crl");
+    let folder = || {
+        let mut names: Vec<_> =
+            std::fs::read_dir(&trust).expect("a folder").flatten().map(|one| one.file_name()).collect();
+        names.sort();
+        (
+            names,
+            std::fs::read(&list).expect("a list"),
+            std::fs::read(trust.join("administration.log")).expect("a log"),
+        )
+    };
+    let before = folder();
+    let refused = |words: &[&str], code: &str| {
+        let output = office.asks("system-1", words);
+        assert_eq!(output.status.code(), Some(3), "{words:?}: {}", said(&output));
+        assert!(said(&output).contains(&format!("\"{code}\"")), "{words:?}: {}, not {code}", said(&output));
+        assert_eq!(folder(), before, "{words:?} left something behind");
+    };
+    for (name, code) in [
+        ("stranger.crl", "trust.crl_foreign_issuer"),
+        ("false.crl", "trust.crl_invalid"),
+        ("stale.crl", "trust.crl_stale"),
+        ("garbage.crl", "trust.pem"),
+        ("mixed.crl", "trust.pem_kind"),
+        ("root.pem", "trust.pem_kind"),
+        // Both are the authority's and fresh; together they are refused when the folder is loaded.
+        ("both.crl", "trust.config"),
+    ] {
+        refused(&["trust", "crl", "import", &file(name), "--domain", "hunan.tongban"], code);
+    }
+    for (name, code) in [
+        ("two.pem", "trust.pem_several"),
+        ("root.crl", "trust.pem_kind"),
+        ("garbage.pem", "trust.pem"),
+        ("hollow.pem", "trust.config"),
+    ] {
+        refused(&["trust", "anchor", "import", &file(name), "--domain", "hunan.tongban"], code);
+    }
+    // Everything is right but the key of who acts: found out last.
+    let wrong = office.file("security-1.key");
+    let newer = file("newer.crl");
+    let output = tongban(&[
+        "trust",
+        "crl",
+        "import",
+        &newer,
+        "--domain",
+        "hunan.tongban",
+        "--by",
+        "system-1",
+        "--key",
+        &wrong,
+        "--apply",
+        "--json",
+        "--config",
+        &office.config,
+    ]);
+    assert!(said(&output).contains("\"trust.key_mismatch\""), "{}", said(&output));
+    assert_eq!(folder(), before, "a list without its record does not stay");
+    let root = file("stranger.pem");
+    let output = tongban(&[
+        "trust",
+        "anchor",
+        "import",
+        &root,
+        "--domain",
+        "hunan.tongban",
+        "--by",
+        "system-1",
+        "--key",
+        &wrong,
+        "--apply",
+        "--json",
+        "--config",
+        &office.config,
+    ]);
+    assert!(said(&output).contains("\"trust.key_mismatch\""), "{}", said(&output));
+    assert_eq!(folder(), before, "nor does a root");
+    office.does("system-1", &["trust", "crl", "import", &newer, "--domain", "hunan.tongban"]);
+    assert_ne!(folder(), before);
 }
 
 #[test]

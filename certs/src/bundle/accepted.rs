@@ -101,10 +101,9 @@ impl Bundles {
         now_ms: i64,
     ) -> Result<Outcome, TrustError> {
         let content = bundle.content();
-        let domain = domains
-            .iter()
-            .find(|domain| *domain.name() == content.domain)
-            .ok_or_else(|| TrustError::UnknownDomain(content.domain.clone()))?;
+        if !domains.iter().any(|domain| *domain.name() == content.domain) {
+            return Err(TrustError::UnknownDomain(content.domain.clone()));
+        }
         if let Some(kept) = self.kept(&content.domain)? {
             if kept.digest() == bundle.digest() {
                 return Ok(Outcome::Known);
@@ -117,7 +116,7 @@ impl Bundles {
                 });
             }
         }
-        domain.with_bundle(bundle, self.grace_hours, Occasion::Arrived(now_ms))?;
+        bundle.check(domains, now_ms)?;
         Ok(Outcome::Accepted(content.domain.clone(), content.sequence))
     }
 

@@ -231,6 +231,19 @@ impl TrustDomain {
     }
 }
 
+impl Bundle {
+    /// Whether a node that has these domains, and follows no bundle yet, would accept this one.
+    ///
+    /// # Errors
+    /// [`TrustError::UnknownDomain`]; what is wrong with it.
+    pub fn check(&self, domains: &[TrustDomain], now_ms: i64) -> Result<(), TrustError> {
+        let name = &self.content().domain;
+        let domain = domains.iter().find(|domain| domain.name() == name);
+        let domain = domain.ok_or_else(|| TrustError::UnknownDomain(name.clone()))?;
+        domain.with_bundle(self, 0, Occasion::Arrived(now_ms)).map(|_| ())
+    }
+}
+
 /// Whether a list is that of an authority under these roots.
 fn signed_under(roots: &[Anchor], list: &Crl, intermediates: &[&[u8]]) -> Result<bool, TrustError> {
     if roots.is_empty() {

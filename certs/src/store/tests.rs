@@ -547,6 +547,6 @@ fn trust_toml_is_read_strictly() {
     }
     assert_eq!(refusal("divisions = [\"43\"]", "divisions = [\"42\"]"), "trust.prefixes_overlap");
     assert_eq!(refusal("hunan.tongban.root.pem", "absent.pem"), "trust.file");
-    assert_eq!(refusal("hunan.tongban.root.pem", "hunan.tongban.crl.pem"), "trust.pem");
-    assert_eq!(refusal("hunan.tongban.crl.pem", "hunan.tongban.root.pem"), "trust.pem");
+    assert_eq!(refusal("hunan.tongban.root.pem", "hunan.tongban.crl.pem"), "trust.pem_kind");
+    assert_eq!(refusal("hunan.tongban.crl.pem", "hunan.tongban.root.pem"), "trust.pem_kind");
 }

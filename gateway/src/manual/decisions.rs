@@ -369,3 +369,32 @@
 //! the look-up of a serial number stay webpki's. A chain against such a list now takes 0.18 ms.
 //! *What would change our mind.* A webpki that keeps verified lists, or lists by scope (partitioned ones),
 //! which are refused here.
+//!
+//! # A province's bundle is followed by nodes, not by administrators
+//!
+//! *Context.* A province changes nodes, lists and intermediates far more often than roots, and each change by
+//! two people at each of hundreds of partners would not be made. But a document that could bring a root
+//! would make the province's online key the root of everything.
+//! *Choice.* `certs::bundle`: DSSE by a certificate `spiffe://<domain>/bundle` under an approved root, with
+//! a number that only grows. A node judges it without anybody's key and takes over nodes, lists and
+//! intermediates; a root or prefix in it is a suggestion, which an administrator proposes and another one
+//! approves. The accepted one lies in the data folder: it is the state that a restart goes on with and the
+//! memory that refuses a rollback, so a node that cannot read it does not start. Of two lists of one
+//! authority the newer counts, from wherever it came, and a revocation is looked for before anything that is
+//! missing or stale is (`certs::Status`). A bundle that would not be accepted any more (its signer was
+//! revoked, its root tainted) keeps what it took away and gives nothing. Suspensions of this node stand
+//! above it. Past its date there is an alarm and a configured grace of days, then nothing new is opened.
+//! *What would change our mind.* Bundles over the channel, which need a place in Link; a transparency log
+//! of bundles, which would show a province that tells two partners two stories.
+//!
+//! # The doctor looks without speaking
+//!
+//! *Context.* The newest Open fences older links, so a diagnosis that spoke the protocol would cut the line
+//! that it is to explain.
+//! *Choice.* `tongban doctor` does DNS, TCP and TLS itself, with a verifier that takes any certificate whose
+//! key the peer has, because it wants to know all that is wrong and not the first thing; asks for a gRPC
+//! method that no node has, whose answer shows that the peer took this node's certificate and carries the
+//! date of its clock; and asks the running node about versions, agreements and copies. What was seen is
+//! judged by one pure function.
+//! *What would change our mind.* A diagnostic frame in Link that fences nobody: then the peer's own view of
+//! the line could be asked for.

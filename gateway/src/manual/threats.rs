@@ -159,6 +159,7 @@
 //! | `run` | runs of the packed index | disk | the file's length |
 //! | `blob` | chunk lists on disk, parked uploads | disk | the list of 2 GiB |
 //! | `crl`, `pem`, `trust`, `administration` | trust folder | operator | 16 MiB, 160 KiB, 1 MiB, 16 MiB |
+//! | `trust_bundle` | trust bundles of provinces | operator | 48 MiB |
 //! | `config`, `case`, `codes` | configuration, case files, CSV | operator | 1 MiB, 4 MiB, a row at a time (one row has no bound of its own) |
 //!
 //! Left to the libraries that read them, and not fuzzed here: TLS records and HTTP/2 (rustls, h2), sled's

@@ -3,6 +3,7 @@
 
 pub mod client;
 mod doorway;
+pub mod probe;
 mod read_ahead;
 pub mod run;
 pub mod server;

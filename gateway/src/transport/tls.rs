@@ -270,7 +270,7 @@ impl fmt::Debug for RustlsTime {
     }
 }
 
-fn credentials(identity: &Identity) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+pub(super) fn credentials(identity: &Identity) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
     let chain = identity.chain().iter().map(|certificate| certificate.clone().into()).collect();
     (chain, PrivateKeyDer::Pkcs8(identity.key().clone_key()))
 }

@@ -79,7 +79,7 @@ pub fn show(console: Console, args: &InspectArgs) -> Result<(), Failure> {
         Err(error) => {
             return match pem::read_crls(&args.file) {
                 Ok(lists) => show_lists(console, &lists, now),
-                Err(TrustError::Pem { .. }) => Err(refused(&error)),
+                Err(TrustError::Pem { .. } | TrustError::PemKind { .. }) => Err(refused(&error)),
                 Err(other) => Err(refused(&other)),
             };
         }

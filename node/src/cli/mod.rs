@@ -11,6 +11,7 @@ pub mod certs;
 pub mod channel;
 pub mod check;
 pub mod codes;
+pub mod doctor;
 pub mod document;
 pub mod inbox;
 pub mod ledger;
@@ -67,6 +68,9 @@ pub enum Command {
     Serve,
     /// The node and its channels at a glance. 节点与各通道概况
     Status,
+    /// Why a partner cannot be worked with: each step to each partner, whose side, what to do. Exit code 12: a fault
+    /// may be on this side; 13: only elsewhere. 诊断与各伙伴的连接
+    Doctor(doctor::DoctorArgs),
     /// Cases: submit, look up, act. 办件
     #[command(subcommand)]
     Case(CaseCommand),
@@ -308,6 +312,7 @@ fn dispatch(console: Console, node: &Node, command: Command) -> Result<ExitCode,
     match command {
         Command::Serve => crate::serve::run(console, node.config_file()?)?,
         Command::Status => node.ask(|clients| status::show(console, clients))?,
+        Command::Doctor(args) => return doctor::run(console, &Config::load(node.config_file()?)?, &args),
         Command::Case(CaseCommand::Submit(args)) => {
             node.ask(|clients| case::submit(console, clients, args))?
         }
@@ -501,6 +506,7 @@ mod tests {
         for line in [
             "tongban serve --config node.toml",
             "tongban --lang zh --json status --socket node.sock",
+            "tongban doctor --peer 421200 --config node.toml",
             "tongban case submit --file case.json",
             "tongban case submit --file - --key 2026-1 --wait 30",
             "tongban case show KST1",

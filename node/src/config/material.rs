@@ -59,6 +59,7 @@ impl Material {
             }
         }
         found.data_dir(&config.data_dir);
+        found.bundle_dir(config.bundle_dir.as_deref());
         match (tls, signing, trust) {
             (Some(tls), Some(signing), Some(trust)) if found.problems.is_empty() => {
                 Ok(Self { tls, signing, older_signing_chains, trust })
@@ -109,6 +110,17 @@ impl Found {
                 );
             }
             Err(error) => self.refused(setting, &error),
+        }
+    }
+
+    /// Made by whoever puts bundles there: a name that is misspelt would never hold one.
+    fn bundle_dir(&mut self, dir: Option<&Path>) {
+        if let Some(dir) = dir.filter(|dir| !dir.is_dir()) {
+            let shown = dir.display();
+            self.problem(
+                "trust.bundles",
+                both!("目录 {shown} 不存在；请先建立。", "the folder {shown} does not exist; make it first."),
+            );
         }
     }
 

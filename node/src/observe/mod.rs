@@ -220,11 +220,20 @@ impl Observed {
             key: self.key(),
             disk: self.disk(),
             trust: self.trust_facts(),
-            refused_material: self.measures.refused_material(),
+            refused_material: self.refused_material(),
             certificates: self.certificates(now_ms),
             stops: stops.unwrap_or_default(),
             unremembered: unremembered.collect(),
         }
+    }
+
+    /// New files that were refused, and bundles that were accepted once and would not be today.
+    fn refused_material(&self) -> Vec<(&'static str, &'static str)> {
+        let mut refused = self.measures.refused_material();
+        let trust = self.trust.load();
+        let bundles = trust.domains().iter().filter_map(certs::TrustDomain::bundle);
+        refused.extend(bundles.filter_map(|bundle| Some(("bundle", bundle.refused?))));
+        refused
     }
 
     /// The revocation lists of the domains that this node or a configured peer belongs to.

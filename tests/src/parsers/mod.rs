@@ -86,6 +86,12 @@ pub const ALL: &[Target] = &[
         limit: "ADMINISTRATION_LOG_BYTES_MAX",
         check: trust::administration,
     },
+    Target {
+        name: "trust_bundle",
+        reach: Reach::Operator,
+        limit: "certs' BUNDLE_BYTES_MAX",
+        check: trust::bundle,
+    },
     Target { name: "config", reach: Reach::Operator, limit: "1 MiB", check: people::config },
     Target { name: "case", reach: Reach::Operator, limit: "INPUT_BYTES_MAX", check: people::case_file },
     Target { name: "codes", reach: Reach::Operator, limit: "one CSV row at a time", check: people::codes },

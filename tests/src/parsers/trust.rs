@@ -1,6 +1,8 @@
 //! Certificates, revocation lists, PEM files and trust folders.
 
 use certs::administration::Log;
+use certs::bundle::accepted::Bundles;
+use certs::bundle::{Bundle, PAYLOAD_TYPE};
 use certs::{Crl, Purpose, Revocation, TrustDomain, TrustStore};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -162,4 +164,46 @@ pub(super) fn administration(bytes: &[u8]) {
     assert!(GENUINE.iter().any(|log| log.starts_with(&bytes[..whole])), "a record that nobody signed counts");
     assert_eq!(log.torn(), whole < bytes.len());
     assert_eq!(log.continues(&log.head()), Ok(()));
+}
+
+/// A trust bundle, as a file or as the payload inside: what is accepted is what the province signed.
+pub(super) fn bundle(bytes: &[u8]) {
+    static GENUINE: LazyLock<([u8; 32], TrustDomain)> = LazyLock::new(|| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../certs/tests/vectors");
+        let vector = std::fs::read(folder.join("trust_bundle_v1.json")).expect("the vector");
+        let root = certs::pem::read_certificate(&folder.join("trust_bundle_v1.root.pem")).expect("its root");
+        let anchor = certs::Anchor::from_der(&root, certs::AnchorState::Active).expect("an anchor");
+        let revocation = Revocation::Crl { lists: Vec::new(), grace_hours: 24 };
+        let name = "hubei.tongban".parse().expect("a name");
+        let prefixes = vec!["42".parse().expect("a prefix")];
+        let domain = TrustDomain::new(name, prefixes, vec![anchor], revocation).expect("a domain");
+        (*Bundle::parse(&vector).expect("a bundle").digest(), domain)
+    });
+    let (digest, domain) = &*GENUINE;
+    let data_dir = super::scratch("bundles");
+    let bundles = Bundles { data_dir, grace_hours: 720 };
+    let judge = |bundle: &Bundle| {
+        let content = bundle.content();
+        for at_ms in [content.issued_ms, i64::MAX, 0, i64::MIN] {
+            if bundles.judge(std::slice::from_ref(domain), bundle, at_ms).is_ok() {
+                assert_eq!(bundle.digest(), digest, "a bundle that nobody signed is accepted");
+            }
+        }
+    };
+    if let Ok(bundle) = Bundle::parse(bytes) {
+        judge(&bundle);
+    }
+    // The payload alone, in an envelope that nobody signed.
+    let signature = format!("{{\"keyid\":\"\",\"sig\":\"{}\"}}", "A".repeat(88));
+    let payload = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes);
+    let envelope = format!(
+        "{{\"payloadType\":\"{PAYLOAD_TYPE}\",\"payload\":\"{payload}\",\"signatures\":[{signature}]}}"
+    );
+    if let Ok(bundle) = Bundle::parse(envelope.as_bytes()) {
+        let content = bundle.content();
+        assert!(content.fresh_until_ms > content.issued_ms);
+        let at_ms = content.issued_ms;
+        let judged = bundles.judge(std::slice::from_ref(domain), &bundle, at_ms);
+        assert!(judged.is_err(), "a bundle that nobody signed is accepted");
+    }
 }

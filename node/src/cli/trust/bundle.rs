@@ -129,8 +129,7 @@ pub fn publish(console: Console, home: Home<'_>, args: &PublishArgs) -> Result<(
     let bundle = Bundle::sign(&content, &chain, &key).map_err(told)?;
     // What partners would refuse is not published: it is judged as they would judge it.
     let store = TrustStore::load(&dir).map_err(told)?;
-    let scratch = accepted::Bundles { data_dir: PathBuf::from("/nonexistent"), grace_hours: 0 };
-    scratch.judge(store.domains(), &bundle, issued_ms).map_err(told)?;
+    bundle.check(store.domains(), issued_ms).map_err(told)?;
     if args.apply {
         write_whole(&args.out, bundle.bytes())?;
     }
