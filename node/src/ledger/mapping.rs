@@ -194,6 +194,12 @@ mod tests {
     }
 
     #[test]
+    fn the_sample_of_the_guide_is_a_mapping() {
+        let mapping = Mapping::parse(include_str!("../../docs/samples/ledger-mapping.toml")).unwrap();
+        assert_eq!(mapping.columns.operation.as_deref(), Some("cd_operation"));
+    }
+
+    #[test]
     fn what_a_mapping_cannot_mean_is_refused_by_name() {
         for (text, named) in [
             ("[columns]\nstate = \"办理状态\"\n", "case_id"),

@@ -4,6 +4,7 @@
 
 pub mod instant;
 pub mod mapping;
+pub mod planted;
 pub mod report;
 pub mod runs;
 pub mod table;
