@@ -1517,7 +1517,11 @@ fn read_open_case(archive: &Archive, id: &CaseId) -> Result<Option<OpenCase>, Ar
 ///
 /// # Errors
 /// When the rest of it cannot be read.
-pub fn read_case_row(archive: &Archive, id: &CaseId, row: &stored::CaseRow) -> Result<CaseBook, ArchiveError> {
+pub fn read_case_row(
+    archive: &Archive,
+    id: &CaseId,
+    row: &stored::CaseRow,
+) -> Result<CaseBook, ArchiveError> {
     let mismatch = || ArchiveError::Mismatch("a case row");
     let mut facts: Vec<CaseFact> =
         row.facts.iter().filter_map(|fact| wire::case_fact::decode(fact).ok()).collect();

@@ -148,7 +148,11 @@ impl Mapping {
         })
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    /// Reads the text of a mapping file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
         let mut states = BTreeMap::new();
         for (word, means) in file.states {
