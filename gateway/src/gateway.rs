@@ -35,7 +35,7 @@ use crate::measure::Measures;
 use crate::overload::Bounds;
 use crate::overload::disk::DiskState;
 use crate::proof;
-use crate::reconcile::{self, plan::Comparison};
+use crate::reconcile::{self, Depth, plan::Comparison};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::service::agreement::{Agreement, in_force};
 use crate::service::case::Case;
@@ -965,8 +965,13 @@ impl Gateway {
     ///
     /// # Errors
     /// See [`reconcile::run`].
-    pub async fn reconcile(&self, peer: NodeId, timeout: Duration) -> Result<Comparison, Refusal> {
-        reconcile::run(&self.0.links, peer, timeout).await
+    pub async fn reconcile(
+        &self,
+        peer: NodeId,
+        depth: Depth,
+        timeout: Duration,
+    ) -> Result<Comparison, Refusal> {
+        reconcile::run(&self.0.links, peer, depth, timeout).await
     }
 }
 

@@ -127,6 +127,16 @@ fn samples() {
     put("config", "sample", read("node/docs/tongban.sample.toml"));
     let codes = String::from_utf8(read("gateway/src/codes/data/id_vectors.csv")).unwrap();
     put("codes", "vectors", &codes);
+    let mapping = String::from_utf8(read("node/docs/samples/ledger-mapping.toml")).unwrap();
+    put("mapping", "sample", &mapping);
+    let ledger = "办件编号,姓名,办理状态,事项编码,收件编号,承诺时限,办结结果,证照标识,cd_time,cd_operation\n\
+        A1,某某,受理,KST027,YY-1,10,,,2026-11-30 07:30:05,I\n\
+        A1,某某,办结,KST027,YY-1,10,6,,2026年12月1日 8:00:00,U\n\
+        \"A,2\",,办理中,KST027,YY-2,5,,,20261130073005,I\nA3,,,,,,,,1795995005,D\n";
+    for (first, name) in [(0, "rows"), (2, "operations")] {
+        put("ledger", name, [&[first], ledger.as_bytes()].concat());
+    }
+    put("ledger", "gb18030", [&[3], &*encoding_rs::GB18030.encode(ledger).0].concat());
     for (number, line) in codes.lines().skip(1).enumerate().step_by(4) {
         put("identifiers", &format!("{number:02}"), line.split(',').nth(1).unwrap());
     }

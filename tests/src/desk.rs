@@ -224,7 +224,7 @@ impl Desk {
 
     /// Reconciles with a partner.
     pub async fn reconcile(&mut self, peer: &str) -> Result<pb::ReconcileRunReply, Status> {
-        let request = pb::ReconcileRunRequest { peer: peer.into(), timeout_ms: 10_000 };
+        let request = pb::ReconcileRunRequest { peer: peer.into(), timeout_ms: 10_000, rehash: true };
         self.clients.operator.reconcile(request).await.map(tonic::Response::into_inner)
     }
 }

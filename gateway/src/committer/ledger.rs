@@ -1510,6 +1510,19 @@ fn read_open_case(archive: &Archive, id: &CaseId) -> Result<Option<OpenCase>, Ar
     let Some(row) = archive.index().get(Table::Case, &rows::case(id))? else { return Ok(None) };
     let mismatch = || ArchiveError::Mismatch("a case row");
     let row = stored::CaseRow::decode(row).map_err(|_| mismatch())?;
+    Ok(Some(OpenCase { book: Arc::new(read_case_row(archive, id, &row)?), row, kept: false }))
+}
+
+/// The case whose row was read.
+///
+/// # Errors
+/// When the rest of it cannot be read.
+pub fn read_case_row(
+    archive: &Archive,
+    id: &CaseId,
+    row: &stored::CaseRow,
+) -> Result<CaseBook, ArchiveError> {
+    let mismatch = || ArchiveError::Mismatch("a case row");
     let mut facts: Vec<CaseFact> =
         row.facts.iter().filter_map(|fact| wire::case_fact::decode(fact).ok()).collect();
     if row.spilled {
@@ -1520,7 +1533,7 @@ fn read_open_case(archive: &Archive, id: &CaseId) -> Result<Option<OpenCase>, Ar
     }
     let (receiving, competent) =
         (row.receiving.parse().map_err(|_| mismatch())?, row.competent.parse().map_err(|_| mismatch())?);
-    Ok(Some(OpenCase { book: Arc::new(CaseBook { receiving, competent, facts }), row, kept: false }))
+    Ok(CaseBook { receiving, competent, facts })
 }
 
 /// What makes two submissions under one id the same.

@@ -1,7 +1,7 @@
 //! Cases as they stood at a cut-off by channel index, for the comparison with a ledger.
 
 use super::Gateway;
-use crate::committer::ledger::read_case;
+use crate::committer::ledger::read_case_row;
 use crate::committer::{LogSnapshot, rows};
 use crate::id::{CaseId, ChannelId, LogPosition, NodeId};
 use crate::limits::BOOKED_CASES_PAGE_MAX;
@@ -83,10 +83,8 @@ impl Gateway {
             };
             let row = stored::CaseRow::decode(row)
                 .map_err(|_| Refusal::new(RefusalCode::StoreDamaged, "a case row"))?;
-            let book = read_case(&self.0.archive, &id).map_err(Self::damaged)?;
-            if let Some(book) = book
-                && [(me, peer), (peer, me)].contains(&(book.receiving, book.competent))
-            {
+            let book = read_case_row(&self.0.archive, &id, &row).map_err(Self::damaged)?;
+            if [(me, peer), (peer, me)].contains(&(book.receiving, book.competent)) {
                 let all = book.facts.len();
                 let below: Vec<CaseFact> =
                     book.facts.into_iter().filter(|fact| cut_off.covers(me, fact)).collect();

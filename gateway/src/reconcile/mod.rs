@@ -1,8 +1,8 @@
-//! Reconciliation (对账): do both copies of both channels agree? Roots at a common cut-off first, then
-//! counts by kind and, when nothing is in flight, cases by state.
+//! Reconciliation (对账): do both copies of both channels agree? Roots at a common cut-off, and with
+//! [`Depth::Rehashed`] counts by kind and, when nothing is in flight, cases by state.
 //!
-//! [`plan`] compares; this file gathers. Roots are computed from re-hashed headers, not read from
-//! stored nodes: a disk that rotted under the index is found here.
+//! [`plan`] compares; this file gathers. Stored roots tell in no time whether two nodes were told the
+//! same. Re-hashed ones are computed from headers that are read again: a disk that rotted since is found.
 
 pub mod books;
 pub mod plan;
@@ -13,9 +13,10 @@ use crate::id::{CaseId, ChannelId, Kind, LogId, NodeId};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX};
 use crate::link::Links;
 use crate::log::leaf::leaf_hash;
+use crate::log::proof::root_at;
 use crate::log::tree::Frontier;
 use crate::refusal::{Refusal, RefusalCode};
-use crate::store::Table;
+use crate::store::{Direction, Table};
 use bytes::Bytes;
 use plan::{Comparison, LogTotals};
 use proto::exchange::v1 as wire;
@@ -23,16 +24,40 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Cases that are read at once.
+const PAGE: usize = 1024;
+
+/// What roots are taken from, on both sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Nodes of the tree as the index holds them. Nothing is counted: equal roots have equal counts.
+    Stored,
+    /// Every header, read again.
+    Rehashed,
+}
+
+impl Depth {
+    fn asked(request: &wire::ReconcileRequest) -> Self {
+        if request.stored_roots { Self::Stored } else { Self::Rehashed }
+    }
+}
+
 /// Reconciles both channels with a connected peer.
 ///
 /// # Errors
 /// When the peer is not connected, does not answer in time, or the own store cannot be read.
-pub async fn run(links: &Arc<Links>, peer: NodeId, timeout: Duration) -> Result<Comparison, Refusal> {
+pub async fn run(
+    links: &Arc<Links>,
+    peer: NodeId,
+    depth: Depth,
+    timeout: Duration,
+) -> Result<Comparison, Refusal> {
     let (out, inbound) = (links.out_log(peer), links.in_log(peer));
     let request = wire::ReconcileRequest {
         request: 0,
         outbound_size_max: held(links, out),
         inbound_size_max: held(links, inbound),
+        stored_roots: depth == Depth::Stored,
     };
     let late = || Refusal::new(RefusalCode::NotContacted, format!("node={peer} did not answer in time"));
     let reply =
@@ -45,20 +70,22 @@ pub async fn run(links: &Arc<Links>, peer: NodeId, timeout: Duration) -> Result<
         let root = totals.root[..].try_into();
         let root =
             root.map_err(|_| Refusal::new(RefusalCode::BadRequest, "the peer's root is not 32 bytes"))?;
-        Ok(LogTotals { size: totals.size, held: totals.held, root, by_kind: counts(totals.by_kind) })
+        // A node of an earlier release counts all the same.
+        let by_kind = if depth == Depth::Stored { Vec::new() } else { totals.by_kind };
+        Ok(LogTotals { size: totals.size, held: totals.held, root, by_kind: counts(by_kind) })
     };
     // The peer's inbound log is our outbound log.
     let out_theirs = theirs(reply.inbound, out)?;
     let in_theirs = theirs(reply.outbound, inbound)?;
     let sizes = (out_theirs.size, in_theirs.size);
-    let states_theirs = counts(reply.cases_by_state);
+    let states_theirs = if depth == Depth::Stored { BTreeMap::new() } else { counts(reply.cases_by_state) };
     let threads = links.threads;
     let links = Arc::clone(links);
     threads
         .begin(move || {
-            let out_ours = totals(&links, out, sizes.0)?;
-            let in_ours = totals(&links, inbound, sizes.1)?;
-            let states_ours = cases_by_state(&links, peer)?;
+            let out_ours = totals(&links, out, sizes.0, depth)?;
+            let in_ours = totals(&links, inbound, sizes.1, depth)?;
+            let states_ours = cases_by_state(&links, peer, depth)?;
             Ok(plan::compare(
                 [(out.channel, out_ours, out_theirs), (inbound.channel, in_ours, in_theirs)],
                 states_ours,
@@ -77,12 +104,13 @@ pub(crate) async fn answer(
 ) -> Result<wire::ReconcileReply, Refusal> {
     let threads = links.threads;
     let links = Arc::clone(links);
+    let depth = Depth::asked(&request);
     threads
         .begin(move || {
             let (out, inbound) = (links.out_log(peer), links.in_log(peer));
             // The asker's outbound log is our inbound log.
-            let inbound_totals = totals(&links, inbound, request.outbound_size_max)?;
-            let out_totals = totals(&links, out, request.inbound_size_max)?;
+            let inbound_totals = totals(&links, inbound, request.outbound_size_max, depth)?;
+            let out_totals = totals(&links, out, request.inbound_size_max, depth)?;
             let to_wire = |log: LogId, totals: LogTotals| wire::ChannelTotals {
                 epoch: log.epoch,
                 size: totals.size,
@@ -94,7 +122,7 @@ pub(crate) async fn answer(
                 request: request.request,
                 outbound: Some(to_wire(out, out_totals)),
                 inbound: Some(to_wire(inbound, inbound_totals)),
-                cases_by_state: to_counts(cases_by_state(&links, peer)?),
+                cases_by_state: to_counts(cases_by_state(&links, peer, depth)?),
             })
         })
         .await
@@ -119,13 +147,18 @@ fn held(links: &Links, log: LogId) -> u64 {
     logs.map_or(0, |log| log.size)
 }
 
-/// Totals of the first `size_max` entries of a log, or of all when it has fewer, from its headers.
-fn totals(links: &Links, log: LogId, size_max: u64) -> Result<LogTotals, Refusal> {
+/// Totals of the first `size_max` entries of a log, or of all when it has fewer.
+fn totals(links: &Links, log: LogId, size_max: u64, depth: Depth) -> Result<LogTotals, Refusal> {
     let held = held(links, log);
     let size = held.min(size_max);
-    let mut frontier = Frontier::new(links.suite);
     let mut by_kind = BTreeMap::new();
     let damaged = |error: String| Refusal::new(RefusalCode::StoreDamaged, error);
+    if depth == Depth::Stored {
+        let root = root_at(links.suite, &links.archive.nodes(links.suite, log), size);
+        let root = root.map_err(|error| damaged(error.to_string()))?;
+        return Ok(LogTotals { size, held, root, by_kind });
+    }
+    let mut frontier = Frontier::new(links.suite);
     while frontier.size() < size {
         let batch = links
             .archive
@@ -144,23 +177,32 @@ fn totals(links: &Links, log: LogId, size_max: u64) -> Result<LogTotals, Refusal
 }
 
 /// Cases between this node and the peer, by state.
-fn cases_by_state(links: &Links, peer: NodeId) -> Result<BTreeMap<String, u64>, Refusal> {
+fn cases_by_state(links: &Links, peer: NodeId, depth: Depth) -> Result<BTreeMap<String, u64>, Refusal> {
     let damaged = |error: String| Refusal::new(RefusalCode::StoreDamaged, error);
     let mut states = BTreeMap::new();
+    if depth == Depth::Stored {
+        return Ok(states);
+    }
     let between = [ChannelId { from: links.me, to: peer }, ChannelId { from: peer, to: links.me }];
-    let rows = links.archive.rows(Table::Case, &[]).map_err(|error| damaged(error.to_string()))?;
-    for (key, _) in rows {
-        let id: CaseId = std::str::from_utf8(&key)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .ok_or_else(|| damaged("a case row's key".into()))?;
-        let book = read_case(&links.archive, &id).map_err(|error| damaged(error.to_string()))?;
-        let Some(book) = book else { continue };
-        let channel = ChannelId { from: book.receiving, to: book.competent };
-        // A case that never crossed, or was refused, is nothing between the two.
-        if between.contains(&channel) && book.facts.iter().any(|fact| !fact.local) {
-            *states.entry(book.fold().state.name().to_owned()).or_insert(0) += 1;
+    let mut from = Vec::new();
+    loop {
+        let page = links.archive.index().range(Table::Case, &from, &[], PAGE, Direction::Ascending);
+        let page = page.map_err(|error| damaged(error.to_string()))?;
+        let Some((last, _)) = page.last() else { return Ok(states) };
+        from = last.to_vec();
+        from.push(0);
+        for (key, _) in page {
+            let id: CaseId = std::str::from_utf8(&key)
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .ok_or_else(|| damaged("a case row's key".into()))?;
+            let book = read_case(&links.archive, &id).map_err(|error| damaged(error.to_string()))?;
+            let Some(book) = book else { continue };
+            let channel = ChannelId { from: book.receiving, to: book.competent };
+            // A case that never crossed, or was refused, is nothing between the two.
+            if between.contains(&channel) && book.facts.iter().any(|fact| !fact.local) {
+                *states.entry(book.fold().state.name().to_owned()).or_insert(0) += 1;
+            }
         }
     }
-    Ok(states)
 }

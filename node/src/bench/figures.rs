@@ -58,6 +58,14 @@ pub(super) struct Figures {
     /// As `p50_ms` and `p99_ms`, of lone messages without the flood.
     pub calm_p50_ms: Option<f64>,
     pub calm_p99_ms: Option<f64>,
+    /// A run of the comparison with a ledger, as a process: seconds from its start to its end.
+    pub reconcile_s: Option<f64>,
+    /// The most memory of that process.
+    pub reconcile_rss_mib: Option<f64>,
+    /// Planted differences that it did not find in their class.
+    pub breaks_missed: Option<u64>,
+    /// Differences that it found and nobody planted.
+    pub breaks_invented: Option<u64>,
     /// Accepted and not at the partner.
     pub lost: Option<u64>,
     /// More at the partner than accepted.
@@ -103,9 +111,16 @@ impl Figures {
         put("flood_peak_rss_mib", self.flood_peak_rss_mib);
         put("calm_p50_ms", self.calm_p50_ms);
         put("calm_p99_ms", self.calm_p99_ms);
+        put("reconcile_s", self.reconcile_s);
+        put("reconcile_rss_mib", self.reconcile_rss_mib);
         put("disk_syncs_per_s", self.disk.as_ref().map(|disk| disk.syncs_per_s));
-        for (name, value) in [("lost", self.lost), ("duplicated", self.duplicated), ("refused", self.refused)]
-        {
+        for (name, value) in [
+            ("lost", self.lost),
+            ("duplicated", self.duplicated),
+            ("refused", self.refused),
+            ("breaks_missed", self.breaks_missed),
+            ("breaks_invented", self.breaks_invented),
+        ] {
             if let Some(value) = value {
                 object.insert(name.to_owned(), json!(value));
             }
@@ -223,6 +238,12 @@ impl Figures {
                     format!("{rss:.0} / {flood:.0} MiB"),
                 ),
             }
+        }
+        if let (Some(seconds), Some(rss)) = (self.reconcile_s, self.reconcile_rss_mib) {
+            line("台账对账", "comparison with the ledger", format!("{seconds:.1} s, {rss:.0} MiB"));
+        }
+        if let (Some(missed), Some(invented)) = (self.breaks_missed, self.breaks_invented) {
+            line("漏报 / 误报", "missed / invented", format!("{missed} / {invented}"));
         }
         match (self.lost, self.duplicated) {
             (Some(lost), Some(duplicated)) => {

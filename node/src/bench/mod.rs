@@ -4,7 +4,7 @@
 //!
 //! `pair` starts the two nodes and lets them agree, `exchange` loads them, `file` sends one large file,
 //! `recover` stops and kills a node, `overload` offers more than it can take, `peers` gives a node hundreds
-//! of `partners`, `line` puts a long line between the two nodes, `disk` asks the disk, `machine` reads what the
+//! of `partners`, `ledger` reconciles with a ledger, `line` puts a long line between the two nodes, `disk` asks the disk, `machine` reads what the
 //! system knows of processes, `figures` says it to people
 //! and machines.
 
@@ -12,6 +12,7 @@ mod disk;
 mod exchange;
 mod figures;
 mod file;
+mod ledger;
 pub mod line;
 mod machine;
 mod overload;
@@ -40,6 +41,8 @@ pub enum BenchCommand {
     Overload(OverloadArgs),
     /// One node with hundreds of partners: what idle ones cost, and who waits for a flood. 众多伙伴
     Peers(PeersArgs),
+    /// A night's comparison with a business system's ledger that has planted differences. 台账对账
+    Reconcile(ReconcileArgs),
     /// The disk: how fast an append becomes durable. 磁盘
     Disk(DiskArgs),
 }
@@ -175,6 +178,20 @@ pub struct PeersArgs {
     pub nodes: NodesArgs,
 }
 
+/// What `bench reconcile` is asked for.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ReconcileArgs {
+    /// Cases that both nodes hold, and rows of the ledger. 办件数
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub cases: u64,
+    /// Differences that are planted in the ledger. 植入差异数
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(0..=100_000))]
+    pub breaks: u64,
+    /// The nodes.
+    #[command(flatten)]
+    pub nodes: NodesArgs,
+}
+
 /// What `bench disk` is asked for.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DiskArgs {
@@ -201,6 +218,7 @@ pub async fn run(command: &BenchCommand, console: Console) -> Result<bool, Failu
         BenchCommand::Recover(args) => recover::run(args, chinese).await?,
         BenchCommand::Overload(args) => overload::run(args, chinese).await?,
         BenchCommand::Peers(args) => peers::run(args, chinese).await?,
+        BenchCommand::Reconcile(args) => ledger::run(args, chinese).await?,
         BenchCommand::Disk(args) => {
             let dir = args.dir.clone().unwrap_or_else(std::env::temp_dir);
             let (duration, size) = (args.duration, args.size as usize);
@@ -210,7 +228,8 @@ pub async fn run(command: &BenchCommand, console: Console) -> Result<bool, Failu
         }
     };
     console.result(&figures.json(), |lang| figures.text(lang == Lang::Zh))?;
-    Ok(figures.lost.unwrap_or(0) == 0 && figures.duplicated.unwrap_or(0) == 0)
+    let none = [figures.lost, figures.duplicated, figures.breaks_missed, figures.breaks_invented];
+    Ok(none.into_iter().all(|count| count.unwrap_or(0) == 0))
 }
 
 /// What a node said instead of an answer.

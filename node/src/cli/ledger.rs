@@ -55,6 +55,9 @@ pub struct LedgerArgs {
     /// Day of these books; today when absent. A run of the same day is replaced. 账期
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub date: Option<Date>,
+    /// Compare with the partner from re-hashed headers, not from stored roots. 重读并重算全部条目
+    #[arg(long)]
+    pub rehash: bool,
     /// Seconds to wait for the partner's totals. 等待秒数
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub timeout: u64,
@@ -95,7 +98,7 @@ pub async fn run(console: Console, mut clients: Clients, args: LedgerArgs) -> Re
     let runs = Runs::of(&args.place.runs, peer);
     let _lock = runs.lock()?;
     let before = runs.before(date)?;
-    let partner = ask_partner(&mut clients, peer, args.timeout).await?;
+    let partner = ask_partner(&mut clients, peer, args.timeout, args.rehash).await?;
     let request = pb::BookedCasesRequest { peer: peer.to_string(), cut_off: None };
     let pages = clients.operator.booked_cases(request).await.map_err(|status| from_status(&status))?;
     let mut pages = pages.into_inner();
@@ -150,9 +153,17 @@ pub async fn run(console: Console, mut clients: Clients, args: LedgerArgs) -> Re
     }
 }
 
-async fn ask_partner(clients: &mut Clients, peer: NodeId, timeout: u64) -> Result<Partner, Failure> {
-    let request =
-        pb::ReconcileRunRequest { peer: peer.to_string(), timeout_ms: timeout.saturating_mul(1000).max(1) };
+async fn ask_partner(
+    clients: &mut Clients,
+    peer: NodeId,
+    timeout: u64,
+    rehash: bool,
+) -> Result<Partner, Failure> {
+    let request = pb::ReconcileRunRequest {
+        peer: peer.to_string(),
+        timeout_ms: timeout.saturating_mul(1000).max(1),
+        rehash,
+    };
     match clients.operator.reconcile(request).await {
         Ok(reply) => {
             let reply = reply.into_inner();

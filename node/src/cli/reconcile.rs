@@ -26,6 +26,9 @@ pub struct RunArgs {
     /// The partner's division. 对方节点
     #[arg(long, value_name = "NODE")]
     pub peer: NodeId,
+    /// Both sides read and hash every header again, and count kinds and states. 重读并重算全部条目
+    #[arg(long)]
+    pub rehash: bool,
     /// Seconds to wait for the partner. 等待秒数
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub timeout: u64,
@@ -36,8 +39,11 @@ pub struct RunArgs {
 /// # Errors
 /// As exit codes 10 and 11 after the result was printed; otherwise as the node refuses.
 pub async fn run(console: Console, mut clients: Clients, args: RunArgs) -> Result<(), Failure> {
-    let request =
-        ReconcileRunRequest { peer: args.peer.to_string(), timeout_ms: args.timeout.saturating_mul(1000) };
+    let request = ReconcileRunRequest {
+        peer: args.peer.to_string(),
+        timeout_ms: args.timeout.saturating_mul(1000),
+        rehash: args.rehash,
+    };
     let reply = match clients.operator.reconcile(request).await {
         Ok(reply) => reply.into_inner(),
         Err(status) => {
@@ -115,6 +121,9 @@ fn text(lang: Lang, reply: &ReconcileRunReply) -> String {
         ]);
     }
     text.push_str(&table.render());
+    if reply.states.is_empty() && reply.channels.iter().all(|channel| channel.kinds.is_empty()) {
+        return text + &verdict(lang, reply);
+    }
     let mut table = Table::new(
         lang.pick(["通道", "种类", "我方", "对方", "结果"], ["channel", "kind", "here", "there", "result"]),
     );
@@ -144,6 +153,11 @@ fn text(lang: Lang, reply: &ReconcileRunReply) -> String {
     }
     text.push('\n');
     text.push_str(&table.render());
+    text + &verdict(lang, reply)
+}
+
+fn verdict(lang: Lang, reply: &ReconcileRunReply) -> String {
+    let mut text = String::new();
     for found in &reply.breaks {
         let heading = lang.pick("差异", "break");
         writeln!(text, "{heading}: {}", printable(found)).expect("a String takes every write");

@@ -274,8 +274,11 @@ impl Desk {
     pub(crate) async fn reconcile(&self) -> Result<local::ReconcileRunReply, DemoError> {
         self.ask("Reconcile", || {
             let mut client = self.operator();
-            let request =
-                local::ReconcileRunRequest { peer: self.partner.code.to_owned(), timeout_ms: 10_000 };
+            let request = local::ReconcileRunRequest {
+                peer: self.partner.code.to_owned(),
+                timeout_ms: 10_000,
+                rehash: true,
+            };
             async move { client.reconcile(request).await }
         })
         .await

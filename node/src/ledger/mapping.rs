@@ -148,7 +148,11 @@ impl Mapping {
         })
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    /// Reads the text of a mapping file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
         let mut states = BTreeMap::new();
         for (word, means) in file.states {
@@ -191,6 +195,12 @@ mod tests {
         assert_eq!(mapping.columns.case_id, "办件编号");
         assert_eq!(mapping.states["办理中"].means, ["accepted", "under_review"]);
         assert_eq!((mapping.encoding, mapping.operations.delete.len()), (Encoding::Utf8, 2));
+    }
+
+    #[test]
+    fn the_sample_of_the_guide_is_a_mapping() {
+        let mapping = Mapping::parse(include_str!("../../docs/samples/ledger-mapping.toml")).unwrap();
+        assert_eq!(mapping.columns.operation.as_deref(), Some("cd_operation"));
     }
 
     #[test]

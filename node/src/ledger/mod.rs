@@ -4,6 +4,7 @@
 
 pub mod instant;
 pub mod mapping;
+pub mod planted;
 pub mod report;
 pub mod runs;
 pub mod table;
@@ -49,9 +50,21 @@ pub fn read(
     path: &Path,
     mapping: &Mapping,
     books: &mut Books,
+    progress: impl FnMut(u64),
+) -> Result<u64, Failure> {
+    read_table(Table::open(path, mapping.encoding, mapping.sheet.as_deref())?, mapping, books, progress)
+}
+
+/// As [`read`], of a table that is open.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_table(
+    mut table: Table,
+    mapping: &Mapping,
+    books: &mut Books,
     mut progress: impl FnMut(u64),
 ) -> Result<u64, Failure> {
-    let mut table = Table::open(path, mapping.encoding, mapping.sheet.as_deref())?;
     let mut cells = Vec::new();
     table.next(&mut cells)?.ok_or_else(|| {
         Failure::input(both!("台账是空的：没有表头。", "the ledger is empty: it has no heading."))

@@ -70,7 +70,12 @@ impl Table {
                 "the ledger {shown} must be a .csv or .xlsx file."
             )));
         }
-        Ok(Self::Csv(Csv::over(File::open(path).map_err(unread)?, encoding)))
+        Ok(Self::csv(File::open(path).map_err(unread)?, encoding))
+    }
+
+    /// Reads CSV from anywhere.
+    pub fn csv(bytes: impl Read + 'static, encoding: Encoding) -> Self {
+        Self::Csv(Csv::over(Box::new(bytes), encoding))
     }
 
     /// The next row with its line, from 1; nothing: there is none.
@@ -104,13 +109,13 @@ impl<R: Read> Read for Guarded<R> {
 
 /// Rows of a CSV file.
 pub struct Csv {
-    reader: csv::Reader<Guarded<DecodeReaderBytes<File, Vec<u8>>>>,
+    reader: csv::Reader<Guarded<DecodeReaderBytes<Box<dyn Read>, Vec<u8>>>>,
     left: Rc<Count<u64>>,
     record: csv::StringRecord,
 }
 
 impl Csv {
-    fn over(file: File, encoding: Encoding) -> Self {
+    fn over(file: Box<dyn Read>, encoding: Encoding) -> Self {
         let mut decoding = DecodeReaderBytesBuilder::new();
         match encoding {
             // Invalid UTF-8 stays as it is, so that it is found in its row.

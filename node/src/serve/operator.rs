@@ -7,6 +7,7 @@ use gateway::channel::circuit::Circuit;
 use gateway::committer::LogSnapshot;
 use gateway::gateway::{CutOff, Gateway};
 use gateway::id::{ChannelId, LogPosition, NodeId};
+use gateway::reconcile::Depth;
 use gateway::reconcile::books::BookedRow;
 use gateway::reconcile::plan::Pair;
 use gateway::time::UnixMillis;
@@ -169,7 +170,8 @@ impl Operator for OperatorService {
         let peer = node(&request.peer, "peer")?;
         self.0.channel(ChannelId { from: self.0.node(), to: peer }).map_err(|refusal| to_status(&refusal))?;
         let timeout = if request.timeout_ms == 0 { RECONCILE_MILLIS } else { request.timeout_ms };
-        let outcome = self.0.reconcile(peer, Duration::from_millis(timeout)).await;
+        let depth = if request.rehash { Depth::Rehashed } else { Depth::Stored };
+        let outcome = self.0.reconcile(peer, depth, Duration::from_millis(timeout)).await;
         let comparison = outcome.map_err(|refusal| to_status(&refusal))?;
         let kind =
             |pair: &Pair| pb::KindComparison { kind: pair.name.clone(), here: pair.here, there: pair.there };

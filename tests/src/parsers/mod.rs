@@ -94,6 +94,8 @@ pub const ALL: &[Target] = &[
     },
     Target { name: "config", reach: Reach::Operator, limit: "1 MiB", check: people::config },
     Target { name: "case", reach: Reach::Operator, limit: "INPUT_BYTES_MAX", check: people::case_file },
+    Target { name: "ledger", reach: Reach::Operator, limit: "1 MiB a row", check: people::ledger },
+    Target { name: "mapping", reach: Reach::Operator, limit: "MAPPING_BYTES_MAX", check: people::mapping },
     Target { name: "codes", reach: Reach::Operator, limit: "one CSV row at a time", check: people::codes },
 ];
 
