@@ -22,7 +22,7 @@ mod sm2_path;
 pub mod spiffe;
 pub mod store;
 
-pub use domain::{Anchor, AnchorState, DivisionPrefix, TrustDomain};
+pub use domain::{Anchor, AnchorState, Dispute, DivisionPrefix, TrustDomain};
 pub use error::{Fault, TrustError};
 pub use identity::{Identity, not_after_ms};
 pub use profile::{KeyAlgorithm, Purpose};
