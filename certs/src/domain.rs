@@ -51,17 +51,30 @@ pub(crate) enum Question {
     Opening,
     /// Was it good when an old signature was made?
     Evidence,
+    /// The same, with a revocation as a finding and not as a refusal.
+    Disputed,
 }
 
 impl Question {
     fn allows(self, state: AnchorState) -> bool {
         match (self, state) {
-            (_, AnchorState::Active) | (Self::Evidence, AnchorState::Tainted) => true,
+            (_, AnchorState::Active)
+            | (Self::Evidence | Self::Disputed, AnchorState::Tainted)
+            | (Self::Disputed, AnchorState::Revoked) => true,
             (Self::Opening, AnchorState::Tainted) | (_, AnchorState::Prepared | AnchorState::Revoked) => {
                 false
             }
         }
     }
+}
+
+/// Why evidence whose signatures hold is disputed: when it was signed for, somebody else may have had a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dispute {
+    /// Since when the key counts as lost, Unix ms; absent: nobody stated it, and all of it is disputed.
+    pub since_ms: Option<i64>,
+    /// Whether the key is a root's, and not the node's or its issuer's.
+    pub root: bool,
 }
 
 /// The first digits, two to six, of the divisions that a domain may speak for.
@@ -116,6 +129,7 @@ pub struct Anchor {
     fingerprint: [u8; 32],
     not_after_ms: i64,
     state: AnchorState,
+    compromised_from_ms: Option<i64>,
 }
 
 impl Anchor {
@@ -139,7 +153,20 @@ impl Anchor {
             .map_err(|error| refused(error.to_string()))?
             .to_owned();
         let not_after_ms = parsed.validity().not_after.timestamp().saturating_mul(1000);
-        Ok(Self { anchor, fingerprint: fingerprint(der), not_after_ms, state })
+        Ok(Self { anchor, fingerprint: fingerprint(der), not_after_ms, state, compromised_from_ms: None })
+    }
+
+    /// The same, its key lost since an instant, Unix ms, as its revocation states.
+    #[must_use]
+    pub fn compromised_from(self, compromised_from_ms: Option<i64>) -> Self {
+        Self { compromised_from_ms, ..self }
+    }
+
+    /// What its revocation, if there is one, means for evidence of `at_ms`.
+    fn dispute(&self, at_ms: i64) -> Option<Dispute> {
+        let lost = self.state == AnchorState::Revoked
+            && self.compromised_from_ms.is_none_or(|since_ms| since_ms <= at_ms);
+        lost.then_some(Dispute { since_ms: self.compromised_from_ms, root: true })
     }
 
     /// What it may be used for.
@@ -378,29 +405,32 @@ impl TrustDomain {
     /// As [`TrustDomain::judge_path`], and asks whether the bundle of the domain still counts.
     ///
     /// A stale bundle is asked about last: it hides no revocation, and old evidence does not depend on it.
+    ///
+    /// Returns the anchor's state, the last instant, Unix ms, at which the answer would be the same, and what speaks
+    /// against evidence of `at_ms` ([`Question::Disputed`] only).
     pub(crate) fn judge(
         &self,
         question: Question,
         chain: &[&[u8]],
         at_ms: i64,
-    ) -> Result<(AnchorState, i64), TrustError> {
-        let (state, good_until_ms) = self.judge_path(question, chain, at_ms)?;
+    ) -> Result<(AnchorState, i64, Option<Dispute>), TrustError> {
+        let (state, good_until_ms, dispute) = self.judge_path(question, chain, at_ms)?;
         match &self.bundle {
             Some(bundle) if question == Question::Opening => {
                 if at_ms > bundle.counts_until_ms {
                     let (domain, fresh_until_ms) = (self.name.clone(), bundle.fresh_until_ms);
                     return Err(TrustError::BundleStale { domain, fresh_until_ms });
                 }
-                Ok((state, good_until_ms.min(bundle.counts_until_ms)))
+                Ok((state, good_until_ms.min(bundle.counts_until_ms), dispute))
             }
-            Some(_) | None => Ok((state, good_until_ms)),
+            Some(_) | None => Ok((state, good_until_ms, dispute)),
         }
     }
 
     /// What is known of the revocation of a chain that leads to an active anchor.
     pub(crate) fn revocation_status(&self, chain: &[&[u8]], at_ms: i64) -> Status {
         match self.judge_path(Question::Opening, chain, at_ms) {
-            Ok((_, until_ms)) => Status::Good { until_ms },
+            Ok((_, until_ms, _)) => Status::Good { until_ms },
             Err(TrustError::Revoked { since_ms }) => {
                 Status::Revoked { since_ms: since_ms.unwrap_or_default() }
             }
@@ -430,13 +460,13 @@ impl TrustDomain {
 
     /// Finds a path for `chain` to an anchor that `question` allows, and asks about revocation.
     ///
-    /// Returns the anchor's state and the last instant, Unix ms, at which the answer would be the same.
+    /// Returns what [`TrustDomain::judge`] does.
     fn judge_path(
         &self,
         question: Question,
         chain: &[&[u8]],
         at_ms: i64,
-    ) -> Result<(AnchorState, i64), TrustError> {
+    ) -> Result<(AnchorState, i64, Option<Dispute>), TrustError> {
         let chain = &self.complete(chain)[..];
         let (allowed, others): (Vec<&Anchor>, Vec<&Anchor>) =
             self.anchors.iter().partition(|anchor| question.allows(anchor.state));
@@ -449,7 +479,18 @@ impl TrustDomain {
                     .map(|link| link.not_after_ms.saturating_add(999))
                     .min()
                     .unwrap_or(at_ms);
-                Ok((allowed[path.anchor].state, valid_until_ms.min(fresh_until_ms)))
+                let anchor = allowed[path.anchor];
+                let dispute = match (question, &self.revocation) {
+                    (Question::Opening | Question::Evidence, _) => None,
+                    (Question::Disputed, Revocation::None) => anchor.dispute(at_ms),
+                    (Question::Disputed, Revocation::Crl { lists, .. }) => {
+                        let since_ms = revocation::revoked_since_ms(&path.links, lists);
+                        let since_ms = since_ms.filter(|since_ms| *since_ms <= at_ms);
+                        let listed = since_ms.map(|_| Dispute { since_ms, root: false });
+                        anchor.dispute(at_ms).or(listed)
+                    }
+                };
+                Ok((anchor.state, valid_until_ms.min(fresh_until_ms), dispute))
             }
             // Only to say why: a path to an anchor that may not be used is never an acceptance.
             Err(error @ (TrustError::UnknownIssuer(_) | TrustError::BadSignature)) => {
@@ -483,7 +524,12 @@ impl TrustDomain {
         }
         let path = path::find(&self.name, chain, anchors, true, at_ms)?;
         // For something new, a revocation of any date counts.
-        let judged_at_ms = if question == Question::Opening { i64::MAX } else { at_ms };
+        let judged_at_ms = match question {
+            Question::Opening => i64::MAX,
+            Question::Evidence => at_ms,
+            // None counts here: each is a finding.
+            Question::Disputed => i64::MIN,
+        };
         match revocation::status(&path.links, lists, grace_hours, &self.name, judged_at_ms, at_ms) {
             Status::Good { until_ms } => Ok((path, until_ms)),
             Status::Revoked { since_ms } => Err(TrustError::Revoked { since_ms: Some(since_ms) }),

@@ -24,7 +24,7 @@ mod sm2_path;
 pub mod spiffe;
 pub mod store;
 
-pub use domain::{Anchor, AnchorState, DivisionPrefix, Nodes, TrustDomain};
+pub use domain::{Anchor, AnchorState, Dispute, DivisionPrefix, Nodes, TrustDomain};
 pub use error::{Fault, TrustError};
 pub use identity::{Identity, key_digest, not_after_ms};
 pub use profile::{KeyAlgorithm, Purpose};

@@ -225,6 +225,11 @@ pub(crate) fn status(
     unknown.map_or(Status::Good { until_ms }, Status::Unknown)
 }
 
+/// Since when the first certificate of a path is revoked, Unix ms, if one is. The lists were judged before.
+pub(crate) fn revoked_since_ms(path: &[Link], lists: &[Crl]) -> Option<i64> {
+    path.iter().filter_map(|link| list_of(link, lists)?.revoked_since_ms(&link.serial)).min()
+}
+
 fn list_of<'a>(link: &Link, lists: &'a [Crl]) -> Option<&'a Crl> {
     lists.iter().find(|crl| crl.issuer() == link.issuer)
 }

@@ -12,7 +12,7 @@ use crate::administration::event::{AnchorRecord, CrlRecord, DomainRecord, NodeKe
 use crate::administration::log::{LOG_FILE, from_hex, to_hex};
 use crate::administration::{Head, Log, State};
 use crate::bundle::accepted::Bundles;
-use crate::domain::{Anchor, AnchorState, Nodes, Question, TrustDomain, fingerprint};
+use crate::domain::{Anchor, AnchorState, Dispute, Nodes, Question, TrustDomain, fingerprint};
 use crate::error::TrustError;
 use crate::limits::{CRL_FILE_BYTES_MAX, TRUST_FILE_BYTES_MAX};
 use crate::pem;
@@ -192,7 +192,7 @@ impl TrustStore {
     /// # Errors
     /// The first reason found against it.
     pub fn verify(&self, purpose: Purpose, chain: &[&[u8]], at_ms: i64) -> Result<Verified, TrustError> {
-        self.judge(Question::Opening, purpose, chain, at_ms)
+        Ok(self.judge(Question::Opening, purpose, chain, at_ms)?.0)
     }
 
     /// Judges whether a signing certificate was good at `at_ms`, when an old signature was made.
@@ -204,7 +204,21 @@ impl TrustStore {
     /// # Errors
     /// The first reason found against it.
     pub fn verify_evidence(&self, chain: &[&[u8]], at_ms: i64) -> Result<Verified, TrustError> {
-        self.judge(Question::Evidence, Purpose::Signing, chain, at_ms)
+        Ok(self.judge(Question::Evidence, Purpose::Signing, chain, at_ms)?.0)
+    }
+
+    /// As [`TrustStore::verify_evidence`], for whoever shows evidence to people: a revocation that counted at
+    /// `at_ms` is told beside the verdict instead of taking its place. Of a revoked root evidence from before its
+    /// `compromised_from` stands, and later is disputed; all of it where no instant was stated.
+    ///
+    /// # Errors
+    /// The first reason found against it that is no revocation.
+    pub fn verify_disputable(
+        &self,
+        chain: &[&[u8]],
+        at_ms: i64,
+    ) -> Result<(Verified, Option<Dispute>), TrustError> {
+        self.judge(Question::Disputed, Purpose::Signing, chain, at_ms)
     }
 
     /// What is known of the revocation of a node's chain, whatever else may be wrong with the node.
@@ -225,7 +239,7 @@ impl TrustStore {
         purpose: Purpose,
         chain: &[&[u8]],
         at_ms: i64,
-    ) -> Result<Verified, TrustError> {
+    ) -> Result<(Verified, Option<Dispute>), TrustError> {
         check_sizes(chain)?;
         let leaf = chain.first().ok_or(TrustError::ChainEmpty)?;
         // What the certificate claims, so far without proof …
@@ -241,11 +255,11 @@ impl TrustStore {
         }
         check_chain(chain)?;
         // … and the proof.
-        let (anchor_state, good_until_ms) = domain.judge(question, chain, at_ms)?;
+        let (anchor_state, good_until_ms, dispute) = domain.judge(question, chain, at_ms)?;
         if question == Question::Opening {
             domain.check_node(id.division, &spki_der)?;
         }
-        Ok(Verified {
+        let verified = Verified {
             id,
             purpose,
             spki_der,
@@ -256,7 +270,8 @@ impl TrustStore {
             fingerprint: fingerprint(leaf),
             anchor_state,
             good_until_ms,
-        })
+        };
+        Ok((verified, dispute))
     }
 }
 
@@ -342,7 +357,8 @@ fn load_domain(
     let mut anchors = Vec::new();
     for known in &record.anchors {
         let path = inside(dir, Path::new(&known.file))?;
-        let anchor = Anchor::from_der(&pem::read_certificate(&path)?, known.state)?;
+        let anchor = Anchor::from_der(&pem::read_certificate(&path)?, known.state)?
+            .compromised_from(known.compromised_from_ms);
         if to_hex(anchor.fingerprint()) != known.fingerprint {
             return Err(TrustError::Config(format!("{} is not the root that was approved", path.display())));
         }

@@ -6,6 +6,7 @@ mod booked;
 mod letters;
 mod refused;
 mod room;
+mod rotation;
 
 pub use blobs::{BlobState, BlobStored, BlobUse, NamedFile};
 pub use booked::CutOff;
@@ -170,7 +171,6 @@ pub type Stopped = oneshot::Receiver<Result<(), CommitError>>;
 struct Inner {
     me: NodeId,
     suite: Suite,
-    signer: Arc<dyn Signer>,
     clock: Arc<dyn Clock>,
     alias_key: [u8; 32],
     committer: CommitterHandle,
@@ -339,13 +339,7 @@ impl Gateway {
         };
         let (mut core, frames) = Core::open(settings.node, settings.peers, ports, replayed)?;
         let keys = core.keys();
-        let signer = &settings.signer;
-        let own = SigningKey {
-            name: signer.name().to_owned(),
-            key: signer.public_key().clone(),
-            chain: signer.chain().to_vec(),
-        };
-        let older_chains = settings.older_keys.iter().map(|key| key.chain.clone()).collect();
+        let own = SigningKey::of(&*settings.signer);
         // Own keys are journalled like the partners': what they signed is verified long after they go.
         let mut known: Queue = settings
             .older_keys
@@ -383,8 +377,7 @@ impl Gateway {
             snapshot: Arc::clone(&snapshot),
             bells: Arc::clone(&bells),
             trust: settings.trust,
-            signer: Arc::clone(&settings.signer),
-            older_chains,
+            signer: settings.signer,
             clock: Arc::clone(&settings.clock),
             randomness: settings.randomness,
             peer_rate: settings.bounds.peer,
@@ -403,7 +396,6 @@ impl Gateway {
         let inner = Inner {
             me: settings.node,
             suite: links.suite,
-            signer: settings.signer,
             clock: settings.clock,
             alias_key,
             committer,
@@ -819,7 +811,7 @@ impl Gateway {
     /// When the signing key does not answer.
     pub fn sign_document(&self, payload_type: &str, payload: Vec<u8>) -> Result<Vec<u8>, Refusal> {
         let message = pre_authentication_encoding(payload_type, &payload);
-        let signer = &self.0.signer;
+        let signer = self.0.links.signer();
         let signature = signer
             .sign(&message)
             .map_err(|error| Refusal::new(RefusalCode::StoreUnknown, error.to_string()))?;

@@ -4,6 +4,7 @@
 use crate::channel::batch::KnownKey;
 use crate::id::NodeId;
 use crate::log::checkpoint::Note;
+use crate::signer::Signer;
 use crate::suite::PublicKey;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, RwLock};
@@ -20,6 +21,12 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
+    /// The certificate of a key in hand.
+    pub fn of(signer: &dyn Signer) -> Self {
+        let (name, key) = (signer.name().to_owned(), signer.public_key().clone());
+        Self { name, key, chain: signer.chain().to_vec() }
+    }
+
     /// As a key for verifying.
     pub fn known(&self) -> KnownKey<'_> {
         KnownKey { name: &self.name, key: &self.key }

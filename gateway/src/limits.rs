@@ -126,6 +126,8 @@ pub const HANDSHAKE_MILLIS_MAX: u64 = 10_000;
 pub const HANDSHAKE_ACCEPTED_MILLIS_MAX: u64 = 4_000;
 /// Milliseconds for the peer's Open after the stream stands.
 pub const OPEN_MILLIS_MAX: u64 = 10_000;
+/// Milliseconds that a rotation of the own signing key waits for the partners' receipts of the new certificate.
+pub const ANNOUNCE_MILLIS_MAX: u64 = 5_000;
 /// Milliseconds between looks at the trust folder. Well below the second that invariant 5 gives.
 pub const TRUST_POLL_MILLIS: u64 = 300;
 /// Connections that are in their TLS handshake at once. When all places are taken, the oldest of the address that

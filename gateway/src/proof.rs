@@ -137,6 +137,41 @@ pub struct Findings {
     pub cosigner: String,
     /// Bytes of the payload, when the body is in the bundle and matches.
     pub payload: Option<Bytes>,
+    /// Whose key counts as lost when this was signed for, and since when. Empty: nobody's, and the evidence stands
+    /// whatever became of the keys later.
+    pub disputed: Vec<Disputed>,
+}
+
+/// A reason to dispute evidence whose signatures hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Disputed {
+    /// The signer.
+    pub node: NodeId,
+    /// Since when its key, or its authority's, counts as lost; absent: nobody stated it.
+    pub since: Option<UnixMillis>,
+    /// Whether the lost key is its root's.
+    pub root: bool,
+}
+
+impl Disputed {
+    fn line(&self, received: UnixMillis, chinese: bool) -> String {
+        let node = self.node;
+        let since = self.since.map(|since| since.to_string());
+        if chinese {
+            let whose = if self.root { "所属根证书的密钥" } else { "签名证书的密钥" };
+            let since =
+                since.map_or_else(|| "失密时刻未载明".to_owned(), |since| format!("自 {since} 起视为失密"));
+            format!("有争议：{node} {whose}{since}，而签收在 {received}；此后持有该密钥者可能伪造此证据。")
+        } else {
+            let whose = if self.root { "the key of its root" } else { "the key of its certificate" };
+            let since = since
+                .map_or_else(|| "at a time that nobody stated".to_owned(), |since| format!("since {since}"));
+            format!(
+                "DISPUTED: of {node}, {whose} counts as lost {since}, and this was signed for at {received}: whoever \
+                 had the key from then on may have made it."
+            )
+        }
+    }
 }
 
 impl Findings {
@@ -145,7 +180,8 @@ impl Findings {
         let ChannelId { from, to } = self.channel;
         let digest = |digest: Option<Digest>| digest.map_or_else(|| "-".to_owned(), Digest::to_text);
         let case = self.case_id.as_deref().unwrap_or("-");
-        if chinese {
+        let disputed = self.disputed.iter().map(|disputed| disputed.line(self.received, chinese));
+        let proven = if chinese {
             vec![
                 format!("{from} 向 {to} 发出了报文 {}（{}），办件 {case}。", self.message_id, self.kind),
                 format!("它是该通道第 {} 条，位于双方签名的检查点（长度 {}）之下。", self.index, self.size),
@@ -183,11 +219,14 @@ impl Findings {
                 "Not proven: that what it says is true, or that the receiver agreed (see its verdict and answer)."
                     .into(),
             ]
-        }
+        };
+        disputed.chain(proven).collect()
     }
 }
 
-/// Verifies a bundle against trust anchors alone.
+/// Verifies a bundle against trust anchors alone. Certificates are judged at the receiver's cosignature time: what
+/// became of the keys after it is no matter, and a key that counted as lost by then makes the evidence
+/// [disputed](Findings::disputed).
 ///
 /// # Errors
 /// A `proof.*` code that names what does not hold.
@@ -213,10 +252,11 @@ pub fn verify(bundle: &[u8], trust: &TrustStore) -> Result<Findings, Refusal> {
     let received = note.cosignature_seconds().ok_or_else(|| malformed("no cosignature"))?;
     let judged_at =
         i64::try_from(received.saturating_mul(1000)).map_err(|_| malformed("cosignature time"))?;
-    let signer = |chain: &[String], node: NodeId| -> Result<(String, PublicKey), Refusal> {
+    let mut disputed = Vec::new();
+    let mut signer = |chain: &[String], node: NodeId| -> Result<(String, PublicKey), Refusal> {
         let chain = chain.iter().map(|der| decode(der)).collect::<Result<Vec<_>, _>>()?;
         let chain: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
-        let verified = trust.verify_evidence(&chain, judged_at).map_err(|error| {
+        let (verified, dispute) = trust.verify_disputable(&chain, judged_at).map_err(|error| {
             Refusal::new(RefusalCode::ProofUntrusted, format!("node={node} {}: {error}", error.code()))
         })?;
         if verified.id.division.as_str() != node.as_str() {
@@ -227,6 +267,11 @@ pub fn verify(bundle: &[u8], trust: &TrustStore) -> Result<Findings, Refusal> {
         }
         let key = PublicKey::from_spki(&verified.spki_der)
             .map_err(|error| Refusal::new(RefusalCode::ProofUntrusted, error.to_string()))?;
+        disputed.extend(dispute.map(|dispute| Disputed {
+            node,
+            since: dispute.since_ms.and_then(|since| u64::try_from(since).ok()).map(UnixMillis),
+            root: dispute.root,
+        }));
         Ok((verified.id.to_string(), key))
     };
     let signature = |error: NoteError| Refusal::new(RefusalCode::ProofSignature, error.to_string());
@@ -282,5 +327,6 @@ pub fn verify(bundle: &[u8], trust: &TrustStore) -> Result<Findings, Refusal> {
         origin,
         cosigner,
         payload,
+        disputed,
     })
 }

@@ -338,6 +338,9 @@ refusals! {
     ProofSignature = "proof.signature", Peer, Unauthenticated,
         "检查点签名验证不通过：检查点或证书已被改动。",
         "A signature on the checkpoint does not verify: the checkpoint or a certificate was altered.";
+    ProofDisputed = "proof.disputed", Operator, FailedPrecondition,
+        "签名成立，但签收时刻在密钥宣告失密之后：证据有争议，须以其他证据佐证（如对方所存副本、更早导出的证据包）。",
+        "The signatures hold, but it was signed for after a key counts as lost: the evidence is disputed and needs support from elsewhere (the other party's copy, a bundle exported earlier).";
     ProofUntrusted = "proof.untrusted", Operator, PermissionDenied,
         "签名证书不能追溯到给定的信任根；请核对信任目录。",
         "A signing certificate does not lead to the given anchors; check the trust folder.";

@@ -51,6 +51,7 @@ const SIBLINGS: &[(&str, &str)] = &[
     ("committer", "signer"),
     ("committer", "store"),
     ("committer", "wire"),
+    ("keybook", "signer"),
     ("store", "measure"),
     // shell: a bulk link carries what blobs are asked for and serve, the planner hands it orders
     ("blobs", "link"),

@@ -92,3 +92,32 @@ async fn anchors_of_other_authorities_prove_nothing() {
     assert_ne!(exit, 0);
     assert!(said.contains("proof.untrusted"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn evidence_signed_for_after_the_key_was_lost_is_disputed_and_before_it_stands() {
+    let (rig, bundle) = bundle().await;
+    let checkpoint = gateway::log::checkpoint::Note::parse(bundle["checkpoint"].as_str().unwrap().as_bytes());
+    let signed_for_ms = checkpoint.unwrap().cosignature_seconds().expect("a receipt") as i64 * 1000;
+    let issued = certs::pem::read_chain(&rig.xianning.path("keys/signing.pem")).expect("a chain");
+    let trust = certs::TrustStore::load(&rig.path("pki/trust")).expect("a trust folder");
+    let chain: Vec<&[u8]> = issued.iter().map(Vec::as_slice).collect();
+    let serial = trust.verify_evidence(&chain, signed_for_ms).expect("good").serial;
+    let province = devpki::Province::open(&rig.path("pki/ca/hubei.tongban"), tests::now_ms());
+    let province = province.expect("a province");
+    // Revoked today; lost since before, or only since after, it was signed for.
+    let now = tests::now_ms() + 60_000;
+    for (compromised_from_ms, disputed) in [(signed_for_ms - 1000, true), (signed_for_ms + 1000, false)] {
+        let revocation = devpki::Revocation {
+            serial: serial.clone(),
+            revoked_ms: now,
+            compromised_from_ms: Some(compromised_from_ms),
+        };
+        let list = province.crl_of(&[revocation], now - 1000, now + 86_400_000).expect("a list");
+        std::fs::write(rig.path("pki/trust/hubei.tongban.crl.pem"), list.pem).expect("published");
+        let (exit, said) = verify(&rig, &bundle, "pki/trust");
+        assert_eq!(said.contains("DISPUTED: of 421200"), disputed, "{said}");
+        assert_eq!(said.contains("proof.disputed"), disputed, "{said}");
+        assert_eq!(exit, if disputed { 5 } else { 0 }, "{said}");
+        assert!(said.contains("430600 sent message"), "the facts are shown: {said}");
+    }
+}

@@ -303,6 +303,59 @@ fn evidence_from_before_a_revocation_stands() {
 }
 
 #[test]
+fn what_a_revoked_key_signed_is_disputed_from_when_it_was_lost_and_stands_before() {
+    let province = hunan();
+    let issued = province.signing(YUEYANG, KeyKind::P256).unwrap();
+    let chain = refs(&issued.chain_der);
+    let (revoked_ms, lost_ms) = (NOW_MS + DAY_MS, NOW_MS + HOUR_MS);
+    for serial in [issued.serial.clone(), province.issuing_serial()] {
+        let store = store_revoking(&province, &serial, revoked_ms, Some(lost_ms));
+        let dispute = |at_ms| store.verify_disputable(&chain, at_ms).unwrap().1;
+        assert_eq!(dispute(lost_ms - 1000), None);
+        assert_eq!(dispute(lost_ms), Some(Dispute { since_ms: Some(lost_ms), root: false }));
+        let dated = store_revoking(&province, &serial, revoked_ms, None);
+        assert_eq!(dated.verify_disputable(&chain, revoked_ms - 1000).unwrap().1, None);
+        let since_ms = Some(revoked_ms);
+        let found = dated.verify_disputable(&chain, revoked_ms).unwrap().1;
+        assert_eq!(found, Some(Dispute { since_ms, root: false }));
+    }
+    // Everything that is no revocation is refused as ever.
+    let other = hubei().signing("421200", KeyKind::P256).unwrap();
+    let store = store_revoking(&province, &issued.serial, revoked_ms, Some(lost_ms));
+    assert!(store.verify_disputable(&refs(&other.chain_der), lost_ms).is_err());
+    assert!(store.verify_disputable(&chain, NOW_MS - 365 * DAY_MS).is_err(), "before its validity");
+}
+
+#[test]
+fn what_was_signed_below_a_revoked_root_is_disputed_from_when_it_was_lost_and_all_of_it_if_nobody_says_when()
+{
+    let province = hunan();
+    let issued = province.signing(YUEYANG, KeyKind::P256).unwrap();
+    let chain = refs(&issued.chain_der);
+    let lost_ms = NOW_MS + HOUR_MS;
+    let below = |state, lost_ms| {
+        let anchor = Anchor::from_der(province.root_der(), state).unwrap().compromised_from(lost_ms);
+        let prefixes = province.prefixes().iter().map(|prefix| prefix.parse().unwrap()).collect();
+        let name = province.name().parse().unwrap();
+        let domain = TrustDomain::new(name, prefixes, vec![anchor], lists(&province, &[])).unwrap();
+        TrustStore::new(vec![domain]).unwrap()
+    };
+    let dispute = |store: &TrustStore, at_ms| store.verify_disputable(&chain, at_ms).unwrap().1;
+    let stated = below(AnchorState::Revoked, Some(lost_ms));
+    assert_eq!(dispute(&stated, lost_ms - 1), None);
+    assert_eq!(dispute(&stated, lost_ms), Some(Dispute { since_ms: Some(lost_ms), root: true }));
+    let unstated = below(AnchorState::Revoked, None);
+    assert_eq!(dispute(&unstated, NOW_MS), Some(Dispute { since_ms: None, root: true }));
+    for state in [AnchorState::Active, AnchorState::Tainted] {
+        assert_eq!(dispute(&below(state, Some(lost_ms)), lost_ms), None, "{state:?}");
+    }
+    // For everything else a revoked root is as it was.
+    assert!(stated.verify_evidence(&chain, lost_ms - 1).is_err());
+    assert!(stated.verify(Purpose::Signing, &chain, NOW_MS).is_err());
+    assert!(below(AnchorState::Prepared, None).verify_disputable(&chain, NOW_MS).is_err());
+}
+
+#[test]
 fn a_suspended_node_opens_nothing_and_its_evidence_stands() {
     let province = hunan();
     let mut suspending = domain(&province);

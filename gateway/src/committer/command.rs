@@ -7,10 +7,12 @@ use crate::id::{CaseId, ChannelId, Digest, Kind, LogPosition, MessageId, NodeId}
 use crate::keybook::SigningKey;
 use crate::log::checkpoint::Note;
 use crate::refusal::{Refusal, RefusalCode};
+use crate::signer::Signer;
 use crate::store::Durable;
 use crate::store::blobs::StoredBlob;
 use crate::time::UnixMillis;
 use bytes::Bytes;
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// Where an answer goes once the commit is durable. Receipts and own readers' cursors are answered before:
@@ -215,6 +217,13 @@ pub enum Command {
         /// Whether that node has just proved on a link that it holds the key.
         proven: bool,
         /// Done.
+        reply: Reply<()>,
+    },
+    /// Sign with another key from now on.
+    UseSigner {
+        /// It; of the suite of the logs.
+        signer: Arc<dyn Signer>,
+        /// Its certificate is journalled, and it signs.
         reply: Reply<()>,
     },
     /// An operator ends a stop.

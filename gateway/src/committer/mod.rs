@@ -32,7 +32,7 @@ use crate::channel::outbound::{Contact, PeerCopy, Receipt};
 use crate::clock::{Clock, Randomness, random_16};
 use crate::entry::{self, Header, RawEntry, body_digest};
 use crate::id::{ChannelId, Kind, LogId, LogPosition, MessageId, NodeId};
-use crate::keybook::KeyBook;
+use crate::keybook::{KeyBook, SigningKey};
 use crate::limits::{
     BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES, COMMIT_BYTES_MAX, FACTS_HELD_MAX,
     NAME_BYTES_MAX, RETRY_SPACE_MILLIS, STAGED_DRAFTS_MAX, STAGED_TOTAL_BYTES_MAX,
@@ -530,6 +530,10 @@ impl Core {
                 self.ledger.signing_key(node, key, proven);
                 self.answer(reply, Ok(()));
             }
+            Command::UseSigner { signer, reply } => {
+                let outcome = self.use_signer(signer);
+                self.answer(reply, outcome);
+            }
             Command::Look { reply } => {
                 self.writes_all = true;
                 self.answer(reply, Ok(()));
@@ -559,6 +563,19 @@ impl Core {
             // Nobody may be waiting any more; the commit stands all the same.
             let _ = reply.send(durable.and(outcome));
         }));
+    }
+
+    /// Everything from here on is signed with another key, what this commit has gathered included. Its certificate
+    /// stands in the same frame at the latest.
+    fn use_signer(&mut self, signer: Arc<dyn Signer>) -> Result<(), Refusal> {
+        let (was, is) = (self.suite, signer.public_key().suite);
+        if was != is {
+            let detail = format!("the logs are of {}, the key is of {}", was.name(), is.name());
+            return Err(Refusal::new(RefusalCode::MaterialRefused, detail));
+        }
+        self.ledger.signing_key(self.me, SigningKey::of(&*signer), false);
+        self.ports.signer = signer;
+        Ok(())
     }
 
     // ---- out ----

@@ -157,6 +157,7 @@ fn lanes(command: &Command) -> (Vec<Lane>, u64) {
         | Command::BlobsRemoved { .. }
         | Command::Acknowledge { .. }
         | Command::SigningKey { .. }
+        | Command::UseSigner { .. }
         | Command::Resume { .. }
         | Command::Look { .. }
         | Command::Settle { .. } => (vec![Lane::Own], 1),

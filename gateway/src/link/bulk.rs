@@ -77,14 +77,15 @@ fn tell_end(stream: &PeerStream, refusal: &Refusal) {
 }
 
 fn open(links: &Links, end: End, name: [u8; LINK_NAME_BYTES]) -> Result<wire::Frame, Refusal> {
+    let signer = links.signer();
     Ok(frame(Frame::Open(wire::Open {
         version_min: VERSION_MIN,
         version_max: VERSION_MAX,
         node: links.me.to_string(),
         link: Bytes::copy_from_slice(&name),
         purpose: PURPOSE.to_owned(),
-        signing_chain: signing_chain(links),
-        proof: prove(links, end, name, true)?,
+        signing_chain: signing_chain(&*signer),
+        proof: prove(links, &*signer, end, name, true)?,
         ..Default::default()
     })))
 }

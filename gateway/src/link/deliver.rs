@@ -71,17 +71,33 @@ pub(super) async fn deliver(
         next = batch.first + batch.entries.len() as u64;
         in_flight.push_back(next);
         links.measures.batches_in_flight.observe(in_flight.len() as u64);
-        sent.add(batch.checkpoint.clone(), credit);
+        let checkpoint = under_present_key(&links, batch.checkpoint)?;
+        sent.add(checkpoint.clone(), credit);
         let batch = wire::Batch {
             epoch: log.epoch,
             first: batch.first,
             entries: batch.entries.into_iter().map(entry).collect(),
-            checkpoint: batch.checkpoint,
+            checkpoint,
         };
         if outgoing.send(frame(wire::frame::Kind::Batch(batch))).await.is_err() {
             return Ok(());
         }
     }
+}
+
+/// A note that nobody has cosigned, signed again when a rotation came between: its key may open nothing new any
+/// more. The same text under it: size, root and time stay, so nothing forks and no time goes back. It need not be
+/// stored: whoever asks again is given the same text under whatever key is present then.
+fn under_present_key(links: &Links, stored: Bytes) -> Result<Bytes, Refusal> {
+    let signer = links.signer();
+    let Ok(note) = Note::parse(&stored) else { return Ok(stored) };
+    if note.cosigner_name().is_some() || note.is_signed_by(signer.name(), signer.public_key()) {
+        return Ok(stored);
+    }
+    let signature = signer.sign(note.checkpoint().body().as_bytes());
+    let signature = signature.map_err(|error| Refusal::new(RefusalCode::KeySilent, error.to_string()))?;
+    let note = Note::signed(note.checkpoint().clone(), signer.name(), signer.public_key(), &signature);
+    Ok(Bytes::from(note.text()))
 }
 
 /// Gives the peer back its own entries from `first` on.

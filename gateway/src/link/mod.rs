@@ -4,6 +4,7 @@
 //! delivers its log and cosigns the other's. The newest link to a peer fences older ones. The session
 //! decides nothing about logs: it verifies what arrives, asks the committer, and answers.
 
+mod announce;
 pub(crate) mod bulk;
 mod deliver;
 mod intake;
@@ -78,10 +79,8 @@ pub struct Links {
     pub bells: Arc<Bells>,
     /// Trust, as of this moment.
     pub trust: Arc<ArcSwap<TrustStore>>,
-    /// This node's key, for its certificate.
-    pub signer: Arc<dyn Signer>,
-    /// Certificates of keys that this node used before.
-    pub older_chains: Vec<Vec<Vec<u8>>>,
+    /// This node's key; rotation puts another in its place.
+    signer: RwLock<Arc<dyn Signer>>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -133,10 +132,8 @@ pub struct LinksParts {
     pub bells: Arc<Bells>,
     /// See [`Links`].
     pub trust: Arc<ArcSwap<TrustStore>>,
-    /// See [`Links`].
+    /// This node's key.
     pub signer: Arc<dyn Signer>,
-    /// See [`Links`].
-    pub older_chains: Vec<Vec<Vec<u8>>>,
     /// See [`Links`].
     pub clock: Arc<dyn Clock>,
     /// See [`Links`].
@@ -162,8 +159,7 @@ impl Links {
             snapshot: parts.snapshot,
             bells: parts.bells,
             trust: parts.trust,
-            signer: parts.signer,
-            older_chains: parts.older_chains,
+            signer: RwLock::new(parts.signer),
             clock: parts.clock,
             randomness: parts.randomness,
             measures: parts.measures,
@@ -182,6 +178,16 @@ impl Links {
             held: Semaphore::new(INTAKE_BYTES_MAX),
             circuits: Mutex::default(),
         }
+    }
+
+    /// This node's signing key as of this moment.
+    pub fn signer(&self) -> Arc<dyn Signer> {
+        Arc::clone(&self.signer.read().expect("no holder of the signing key panics"))
+    }
+
+    /// New links are opened with this key, and notes without a receipt are shown under it. Links that stand go on.
+    pub fn use_signer(&self, signer: Arc<dyn Signer>) {
+        *self.signer.write().expect("no holder of the signing key panics") = signer;
     }
 
     /// The log to a peer.

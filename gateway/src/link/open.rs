@@ -11,6 +11,7 @@ use crate::limits::{BATCH_BYTES_MAX, BATCHES_IN_FLIGHT_MAX, CHAIN_CERTIFICATES_M
 use crate::log::checkpoint::Note;
 use crate::peer::End;
 use crate::refusal::{Refusal, RefusalCode};
+use crate::signer::Signer;
 use crate::suite::PublicKey;
 use bytes::Bytes;
 use certs::Verified;
@@ -40,8 +41,10 @@ pub(super) async fn state(
         *turns
     };
     stated.await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))?;
-    let proof = prove(links, end, name, false)?;
-    Ok((turn, wire::Open { proof, ..shown(links, peer, name) }))
+    // One key for both: a rotation in between would have the peer take this node for a thief.
+    let signer = links.signer();
+    let proof = prove(links, &*signer, end, name, false)?;
+    Ok((turn, wire::Open { proof, ..shown(links, &*signer, peer, name) }))
 }
 
 /// This side of a link, or the peer's.
@@ -55,9 +58,15 @@ fn claim(links: &Links, end: End, name: LinkName, bulk: bool, own: bool) -> Clai
 ///
 /// # Errors
 /// [`RefusalCode::KeySilent`] when the key does not answer.
-pub(super) fn prove(links: &Links, end: End, name: LinkName, bulk: bool) -> Result<Bytes, Refusal> {
+pub(super) fn prove(
+    links: &Links,
+    signer: &dyn Signer,
+    end: End,
+    name: LinkName,
+    bulk: bool,
+) -> Result<Bytes, Refusal> {
     let message = claim(links, end, name, bulk, true).message();
-    let signed = links.signer.sign(&message);
+    let signed = signer.sign(&message);
     signed.map(Bytes::from).map_err(|error| Refusal::new(RefusalCode::KeySilent, error.to_string()))
 }
 
@@ -96,11 +105,11 @@ pub(super) fn hear_proof(
 }
 
 /// The present signing certificate as an Open shows it.
-pub(super) fn signing_chain(links: &Links) -> Vec<Bytes> {
-    links.signer.chain().iter().map(|der| Bytes::copy_from_slice(der)).collect()
+pub(super) fn signing_chain(signer: &dyn Signer) -> Vec<Bytes> {
+    signer.chain().iter().map(|der| Bytes::copy_from_slice(der)).collect()
 }
 
-fn shown(links: &Links, peer: NodeId, name: LinkName) -> wire::Open {
+fn shown(links: &Links, signer: &dyn Signer, peer: NodeId, name: LinkName) -> wire::Open {
     let snapshot = links.snapshot.read().expect("no holder of the snapshot panics");
     let log_state = |log: Option<&LogSnapshot>| {
         log.map_or_else(wire::LogState::default, |log| wire::LogState {
@@ -112,21 +121,22 @@ fn shown(links: &Links, peer: NodeId, name: LinkName) -> wire::Open {
             stopped: log.stopped.as_ref().map_or_else(Bytes::new, |stop| Bytes::from(stop.code.code())),
         })
     };
+    let own = links.keys.of(links.me);
+    // The newest of those that this node signed with before.
+    let older = own.iter().rev().filter(|own| own.chain != signer.chain()).take(OLDER_CHAINS_MAX);
     let chain = |chain: &[Vec<u8>]| chain.iter().map(|der| Bytes::copy_from_slice(der)).collect();
     wire::Open {
         version_min: VERSION_MIN,
         version_max: VERSION_MAX,
         node: links.me.to_string(),
         link: Bytes::copy_from_slice(&name),
-        signing_chain: signing_chain(links),
+        signing_chain: signing_chain(signer),
         outbound: Some(log_state(snapshot.out.get(&peer))),
         inbound: Some(log_state(snapshot.inbound.get(&peer))),
         batches_in_flight_max: BATCHES_IN_FLIGHT_MAX as u32,
         batch_bytes_max: BATCH_BYTES_MAX as u32,
-        older_signing_chains: links
-            .older_chains
-            .iter()
-            .map(|older| wire::SigningChain { certificate: chain(older) })
+        older_signing_chains: older
+            .map(|older| wire::SigningChain { certificate: chain(&older.chain) })
             .collect(),
         purpose: String::new(),
         life: Bytes::copy_from_slice(&links.life),
@@ -200,7 +210,12 @@ pub(super) async fn hear(links: &Links, end: End, open: wire::Open) -> Result<He
 
 /// Journals a signing certificate that is not known yet, or whose node has just proved that it holds a key for the
 /// first time.
-async fn remember_key(links: &Links, node: NodeId, key: SigningKey, proven: bool) -> Result<(), Refusal> {
+pub(super) async fn remember_key(
+    links: &Links,
+    node: NodeId,
+    key: SigningKey,
+    proven: bool,
+) -> Result<(), Refusal> {
     let known = links.keys.of(node).iter().any(|known| known.chain == key.chain);
     if known && (!proven || links.keys.has_proved(node)) {
         return Ok(());
@@ -243,7 +258,11 @@ fn shown_instants(open: &wire::Open) -> Vec<i64> {
         .collect()
 }
 
-fn signing_key(peer: NodeId, verified: &Verified, certificates: &[Bytes]) -> Result<SigningKey, Refusal> {
+pub(super) fn signing_key(
+    peer: NodeId,
+    verified: &Verified,
+    certificates: &[Bytes],
+) -> Result<SigningKey, Refusal> {
     if verified.id.division.as_str() != peer.as_str() {
         return Err(Refusal::new(RefusalCode::WrongNode, "the signing certificate is another node's"));
     }

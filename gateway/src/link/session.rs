@@ -1,5 +1,6 @@
 //! The conversation on one link, from Open to its end.
 
+use super::announce::{Announced, announced, hear_announced};
 use super::intake::Intake;
 use super::open::{Heard, hear, state, verify_cosignature, verify_cosigned};
 use super::patrol::Patrol;
@@ -28,7 +29,7 @@ use tokio_stream::StreamExt;
 
 /// Answers of the committer, awaited in the order of their questions.
 enum Pending {
-    Batch(oneshot::Receiver<Result<Note, Refusal>>),
+    Batch(oneshot::Receiver<Result<Note, Refusal>>, Vec<Announced>),
     Receipt(u64, oneshot::Receiver<Result<(), Refusal>>),
 }
 
@@ -227,7 +228,13 @@ impl Session {
         mut reconcile_asks: mpsc::Receiver<ReconcileAsk>,
     ) -> Result<(), Refusal> {
         let answers = self.answers.take().expect("a session runs once");
-        self.tasks.spawn(answer(answers, self.outgoing.clone(), self.receipted.clone()));
+        self.tasks.spawn(answer(
+            answers,
+            Arc::clone(&self.links),
+            self.peer,
+            self.outgoing.clone(),
+            self.receipted.clone(),
+        ));
         self.contact().await?;
         loop {
             tokio::select! {
@@ -388,9 +395,10 @@ impl Session {
         let batch = self.check(log, batch, peer, |key| {
             if judged_before { Ok(()) } else { links.signing_key_trusted(peer, key) }
         })?;
+        let announced = announced(&batch);
         let (reply, answer) = oneshot::channel();
         self.links.committer.queue(Command::Receive { batch, turn: self.turn, reply }).await?;
-        self.wait_for(Pending::Batch(answer))
+        self.wait_for(Pending::Batch(answer, announced))
     }
 
     async fn cosigned(&mut self, cosigned: wire::Cosigned) -> Result<(), Refusal> {
@@ -482,13 +490,19 @@ pub(super) async fn guard(
 /// passes on what the peer's receipts cover once the committer has taken them.
 async fn answer(
     mut answers: mpsc::Receiver<Pending>,
+    links: Arc<Links>,
+    peer: NodeId,
     outgoing: mpsc::Sender<wire::Frame>,
     receipted: watch::Sender<u64>,
 ) -> Result<(), Refusal> {
     while let Some(pending) = answers.recv().await {
         match pending {
-            Pending::Batch(answer) => {
+            Pending::Batch(answer, announced) => {
                 let note = answer.await.unwrap_or_else(|_| Err(RefusalCode::StoreUnknown.into()))?;
+                // Before the receipt: whoever has it may sign with the new key.
+                for announced in announced {
+                    hear_announced(&links, peer, announced).await?;
+                }
                 let cosigned = wire::Cosigned {
                     epoch: note.checkpoint().log.epoch,
                     checkpoint: bytes::Bytes::from(note.text()),

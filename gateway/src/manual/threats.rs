@@ -88,7 +88,8 @@
 //! | signs after its revocation | trust is asked per batch | `a_peer_whose_signing_key_is_suspended_writes_nothing_more` |
 //! | old evidence becomes worthless | judged at the time of the cosignature, by the date of the revocation | `evidence_from_before_a_revocation_stands` |
 //! | entries that the city does not remember | alarm, and recovery before anything is signed | `a_sender_restored_from_a_backup_recovers_before_it_signs` |
-//! | *back-dates* with the other signer's help | — | **not defended**: no time stamps and no witnesses yet. `compromised_from` on evidence is a date in the list; bundles are not printed as *disputed* yet |
+//! | *back-dates* with the other signer's help | — | **not defended**: no time stamps and no witnesses yet |
+//! | makes evidence after it was stolen | what was signed for after `compromised_from` prints as disputed, and is not proven | `evidence_signed_for_after_the_key_was_lost_is_disputed_and_before_it_stands` |
 //!
 //! # A malicious administrator or operator
 //!

@@ -305,7 +305,6 @@ impl Site {
             bells: Arc::clone(&bells),
             trust: Arc::clone(&self.trust),
             signer: Arc::clone(&self.signer) as Arc<dyn Signer>,
-            older_chains: Vec::new(),
             clock: Arc::clone(&self.clock) as _,
             randomness: Arc::clone(&self.random) as _,
             peer_rate: Bounds::default().peer,

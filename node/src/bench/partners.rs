@@ -187,7 +187,6 @@ fn core(
         bells,
         trust: Arc::clone(trust),
         signer,
-        older_chains: Vec::new(),
         clock: Arc::new(SystemClock),
         randomness,
         peer_rate: bounds.peer,

@@ -10,6 +10,7 @@ use certs::TrustStore;
 use clap::Args;
 use gateway::id::{ChannelId, Digest, MessageId};
 use gateway::proof::{self, BUNDLE_BYTES_MAX};
+use gateway::refusal::{Refusal, RefusalCode};
 use proto::local::v1::ExportProofRequest;
 use serde_json::json;
 
@@ -69,7 +70,7 @@ pub async fn export(console: Console, mut clients: Clients, args: ExportArgs) ->
 /// Verifies a bundle offline.
 ///
 /// # Errors
-/// With a `proof.*` code when it does not prove what it claims; what [`TrustStore::load`] refuses.
+/// With a `proof.*` code when it does not prove what it claims, or is disputed; what [`TrustStore::load`] refuses.
 pub fn verify(console: Console, args: &VerifyArgs) -> Result<(), Failure> {
     let trust = TrustStore::load(&args.anchors).map_err(|error| {
         let (anchors, zh, en) = (args.anchors.display(), error.advice(true), error.advice(false));
@@ -85,7 +86,16 @@ pub fn verify(console: Console, args: &VerifyArgs) -> Result<(), Failure> {
     let found = proof::verify(&bundle, &trust)?;
     let digest = |digest: Option<Digest>| digest.map(Digest::to_text);
     let document = json!({
-        "verified": true,
+        "verified": found.disputed.is_empty(),
+        "disputed": found
+            .disputed
+            .iter()
+            .map(|one| json!({
+                "node": one.node.as_str(),
+                "compromised_from_ms": one.since.map(|since| since.0),
+                "root": one.root,
+            }))
+            .collect::<Vec<_>>(),
         "from": found.channel.from.as_str(),
         "to": found.channel.to.as_str(),
         "index": found.index,
@@ -106,8 +116,12 @@ pub fn verify(console: Console, args: &VerifyArgs) -> Result<(), Failure> {
     console.result(&document, |lang| {
         let lines = found.lines(lang == Lang::Zh);
         let lines = lines.iter().map(|line| format!("  {}", printable(line))).collect::<Vec<_>>().join("\n");
-        format!("{}\n{lines}", lang.pick("证据成立。", "The evidence holds."))
-    })
+        let holds = lang.pick("证据成立。", "The evidence holds.");
+        let disputed =
+            lang.pick("签名成立，证据有争议。", "The signatures hold, and the evidence is disputed.");
+        format!("{}\n{lines}", if found.disputed.is_empty() { holds } else { disputed })
+    })?;
+    if found.disputed.is_empty() { Ok(()) } else { Err(Refusal::from(RefusalCode::ProofDisputed).into()) }
 }
 
 /// Writes evidence to a new file. Nothing is ever overwritten.

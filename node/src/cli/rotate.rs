@@ -166,7 +166,7 @@ pub fn install(console: Console, config: &Path, args: &InstallArgs) -> Result<()
     if args.apply {
         replace(&chain_file, &key_file, (!renews).then_some(next.as_path()), &args.chain, kept.as_deref())?;
     }
-    let restart = args.purpose == Use::Signing;
+    let signing = args.purpose == Use::Signing;
     let document = json!({
         "applied": args.apply,
         "id": verified.id.to_string(),
@@ -174,7 +174,7 @@ pub fn install(console: Console, config: &Path, args: &InstallArgs) -> Result<()
         "chain_file": chain_file.display().to_string(),
         "kept": kept.as_ref().map(|kept| kept.display().to_string()),
         "same_key": renews,
-        "restart": restart,
+        "restart": false,
     });
     console.result(&document, |lang| {
         let (id, until, chain) = (&verified.id, date(verified.not_after_ms), chain_file.display());
@@ -185,19 +185,17 @@ pub fn install(console: Console, config: &Path, args: &InstallArgs) -> Result<()
         if let Some(kept) = &kept {
             let kept = kept.display();
             text += &lang.pick(format!("\n旧证书留存为 {kept}。"), format!("\nThe old one stays as {kept}."));
-            if restart {
+            if signing {
                 text += &lang.pick(
-                    format!("\n请将其加入配置 identity.older_signing_chains，再重启节点：\n  older_signing_chains = [\"{kept}\"]"),
-                    format!("\nAdd it to identity.older_signing_chains in the configuration and restart the node:\n  older_signing_chains = [\"{kept}\"]"),
+                    format!("\n请将其加入配置 identity.older_signing_chains（下次启动读取；仅在存储丢失后找回时才需要）：\n  older_signing_chains = [\"{kept}\"]"),
+                    format!("\nAdd it to identity.older_signing_chains in the configuration (read at the next start, needed only to recover a lost store):\n  older_signing_chains = [\"{kept}\"]"),
                 );
             }
         }
-        if !restart {
-            text += lang.pick(
-                "\n运行中的节点一秒内采用，不必重启，现有连接不中断。",
-                "\nA running node takes it within a second; nothing restarts and no connection drops.",
-            );
-        }
+        text += lang.pick(
+            "\n运行中的节点一秒内采用，不必重启，现有连接不中断。",
+            "\nA running node takes it within a second; nothing restarts and no connection drops.",
+        );
         text
     })
 }

@@ -49,8 +49,8 @@ pub struct Observed {
     pub measures: Arc<Measures>,
     /// Trust, as of the moment.
     pub trust: TrustHandle,
-    /// The signing key.
-    pub signer: Arc<dyn Signer>,
+    /// The signing key of the start.
+    signer: Arc<dyn Signer>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Who is told about alarms.
@@ -267,11 +267,16 @@ impl Observed {
             .collect()
     }
 
+    /// The signing key as of this moment.
+    pub fn signer(&self) -> Arc<dyn Signer> {
+        self.gateway().map_or_else(|| Arc::clone(&self.signer), |gateway| gateway.links().signer())
+    }
+
     fn certificates(&self, now_ms: i64) -> Vec<CertificateFacts> {
-        let tls = self.measures.tls_chain();
+        let (tls, signer) = (self.measures.tls_chain(), self.signer());
         let chains = [
             (Certificate::Tls, Purpose::Tls, &tls[..]),
-            (Certificate::Signing, Purpose::Signing, self.signer.chain()),
+            (Certificate::Signing, Purpose::Signing, signer.chain()),
         ];
         chains
             .into_iter()

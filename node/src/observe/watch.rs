@@ -105,7 +105,7 @@ async fn ask_key(observed: Arc<Observed>) {
 /// Asks the key once, and ends when it has answered: a device that hangs must not take a thread with
 /// each probe. After `patience` the key counts as silent.
 pub(super) async fn probe_key(observed: &Observed, patience: Duration) {
-    let asked = ask(&observed.signer);
+    let asked = ask(&observed.signer());
     tokio::pin!(asked);
     let signs = match tokio::time::timeout(patience, &mut asked).await {
         Ok(signs) => signs,

@@ -7,6 +7,7 @@ pub mod business;
 mod inbox;
 mod letters;
 pub mod operator;
+mod signing;
 pub mod socket;
 mod submit_stream;
 pub mod submitters;
@@ -17,7 +18,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use certs::Purpose;
 use gateway::clock::{Randomness, SystemClock, SystemRandomness};
 use gateway::committer::CommitError;
 use gateway::gateway::{Gateway, OpenError, OpenReport, Settings};
@@ -26,7 +26,6 @@ use gateway::limits::ALARM_FLUSH_MILLIS_MAX;
 use gateway::measure::Measures;
 use gateway::refusal::RefusalCode;
 use gateway::respond;
-use gateway::signer::{FileSigner, Signer};
 use gateway::suite::PublicKey;
 use gateway::transport::run::{self as transport, Peer};
 use proto::local::v1::business_server::BusinessServer;
@@ -69,7 +68,8 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
     let mut interrupt = listen_for(SignalKind::interrupt())?;
     let mut terminate = listen_for(SignalKind::terminate())?;
     let trust = Arc::new(ArcSwap::from_pointee(material.trust.clone()));
-    let signer: Arc<dyn Signer> = Arc::new(signer(&config, &material)?);
+    let config = Arc::new(config);
+    let signer = signing::first(&config, &material.signing, &material.trust)?;
     let randomness: Arc<dyn Randomness> = Arc::new(SystemRandomness::default());
     let measures: Arc<Measures> = Arc::default();
     // Metrics and probes answer before the store is open: that is when somebody wants to know.
@@ -104,7 +104,7 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
         trust: Arc::clone(&trust),
         clock: Arc::new(SystemClock),
         randomness,
-        measures,
+        measures: Arc::clone(&measures),
         bounds: config.bounds,
     };
     // Opening reads the disk: not on a thread that answers others.
@@ -137,6 +137,7 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
         })?),
         None => None,
     };
+    let signing_trust = Arc::clone(&trust);
     let connected = transport::connect(
         &gateway,
         transport::Settings {
@@ -157,6 +158,13 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
     .map_err(|error| {
         Failure::input(both!("TLS 身份不能使用：{error}", "the TLS identity cannot be used: {error}"))
     })?;
+    let signing = signing::Watch {
+        config: Arc::clone(&config),
+        trust: signing_trust,
+        gateway: gateway.clone(),
+        measures,
+    };
+    let signing = tokio::spawn(signing.run());
     let responder = tokio::spawn(respond::run(gateway.clone()));
     let fetcher = tokio::spawn(gateway::blobs::run(gateway.links(), gateway.blobs()));
     let disk = tokio::spawn({
@@ -213,6 +221,7 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
     tracing::info!("stopping");
     // Whoever probes from here on finds nobody: a node that stops is not ready.
     observing.abort_all();
+    signing.abort();
     responder.abort();
     disk.abort();
     fetcher.abort();
@@ -268,24 +277,6 @@ fn ready(console: Console, config: &Config, gateway: &Gateway) -> Result<(), Fai
             format!("ready: node {node}, local socket {socket}, partners at {listens}"),
         )
     })
-}
-
-fn signer(config: &Config, material: &Material) -> Result<FileSigner, Failure> {
-    let verified = material
-        .trust
-        .verify(Purpose::Signing, &material.signing.chain_refs(), crate::cli::check::now_ms())
-        .map_err(|error| Failure::input(both!("签名证书：{error}", "the signing certificate: {error}")))?;
-    let shown = config.identity.signing_key.display();
-    let unusable = |error: String| {
-        Failure::input(both!(
-            "签名密钥 {shown} 不能使用：{error}",
-            "the signing key {shown} cannot be used: {error}"
-        ))
-    };
-    let key = PublicKey::from_spki(&verified.spki_der).map_err(|error| unusable(error.to_string()))?;
-    let chain = material.signing.chain().to_vec();
-    FileSigner::new(verified.id.to_string(), key, chain, material.signing.key().secret_pkcs8_der())
-        .map_err(|error| unusable(error.to_string()))
 }
 
 /// Keys of earlier signing certificates: they verify what this node signed before.
