@@ -220,12 +220,13 @@ impl FromStr for Calendar {
             }
         }
         let calendar = Self::of(announced);
-        match calendar.announced.keys().find(|day| !calendar.years.contains(&year(**day))) {
-            // the turn of the year belongs to the notice of the year that begins
-            Some(day) if !day.to_string().ends_with("-12-31") && !day.to_string().contains("-12-") => {
-                Err(wrong(1, "a year lacks its holidays of 1 January or 1 October"))
-            }
-            _ => Ok(calendar),
+        // the last days of December may belong to the notice of the year that begins
+        let outside = |day: &&Date| {
+            !calendar.years.contains(&year(**day)) && !day.to_string().contains("-12-")
+        };
+        match calendar.announced.keys().find(outside) {
+            Some(_) => Err(wrong(1, "a year lacks its holidays of 1 January or 1 October")),
+            None => Ok(calendar),
         }
     }
 }
