@@ -221,9 +221,8 @@ impl FromStr for Calendar {
         }
         let calendar = Self::of(announced);
         // the last days of December may belong to the notice of the year that begins
-        let outside = |day: &&Date| {
-            !calendar.years.contains(&year(**day)) && !day.to_string().contains("-12-")
-        };
+        let outside =
+            |day: &&Date| !calendar.years.contains(&year(**day)) && !day.to_string().contains("-12-");
         match calendar.announced.keys().find(outside) {
             Some(_) => Err(wrong(1, "a year lacks its holidays of 1 January or 1 October")),
             None => Ok(calendar),
