@@ -75,6 +75,8 @@ fn application() -> Vec<u8> {
         operator: "op-1".into(),
         applicant_kind: "1".into(),
         walkthrough: false,
+        mode: String::new(),
+        parent: String::new(),
     };
     forward.encode_to_vec()
 }

@@ -11,14 +11,16 @@
 use crate::id::{CaseId, ChannelId, Digest, Kind, LogPosition, MessageId, NodeId};
 use crate::limits::CLOCK_SKEW_MILLIS_MAX;
 use crate::refusal::{Refusal, RefusalCode};
+use crate::service::agreement::Mode;
 use crate::service::agreement::{AgreementItem, AgreementRecord, effective, in_force};
 use crate::service::blob::{BlobReceived, NamedBlob};
 use crate::service::case::{self, Application, Case, CaseEvent, CaseFact, CaseState};
+use crate::service::deadline;
 use crate::service::identity::{self, CheckOutcome, IdentityChecks};
 use crate::service::licence::{LicenceAttest, LicenceQuery};
 use crate::service::payload::{Applicant, CasePersonal, Payload, RecognitionDecide};
 use crate::service::recognition::{Outcome, RecognitionRequest};
-use crate::service::standard::{Standard, missing_materials};
+use crate::service::standard::{MaterialForm, Standard, missing_materials};
 use crate::time::UnixMillis;
 use std::sync::Arc;
 
@@ -240,6 +242,10 @@ fn decide(books: &dyn Books, candidate: &Candidate<'_>, now: UnixMillis) -> Resu
                 ));
             }
             malformed_when_found(&standard.lint())?;
+            // nothing vague leaves this node; what a partner published stands
+            if candidate.this == candidate.channel.from {
+                malformed_when_found(&standard.vague())?;
+            }
             Ok(Effect::Standard(Arc::clone(standard)))
         }
         Payload::Agreement(document) => {
@@ -349,9 +355,10 @@ fn opening(
     let opened = created(candidate, now)?;
     in_force(&record, opened)?;
     let not_covered = || Refusal::new(RefusalCode::ItemNotCovered, format!("item={}", application.item));
-    let AgreementItem { standard: pinned, .. } =
+    let AgreementItem { standard: pinned, mode, .. } =
         record.agreement.item(&application.item, receiving, competent).ok_or_else(not_covered)?;
     pinned_standard(*pinned, candidate)?;
+    in_mode(application, *mode)?;
     let standard = books.standard(pinned).ok_or_else(|| {
         Refusal::new(RefusalCode::StandardUnknown, format!("standard={}", pinned.to_text()))
     })?;
@@ -386,6 +393,28 @@ fn opening(
         }
     }
     Ok((record, standard))
+}
+
+/// How the case says that it is done: as the agreement lists the item. One that says nothing is of a
+/// release that knew one life only.
+fn in_mode(application: &Application, listed: Mode) -> Result<(), Refusal> {
+    let mismatch = |detail: String| Err(Refusal::new(RefusalCode::CaseModeMismatch, detail));
+    let Some(mode) = application.mode else {
+        return match &application.parent {
+            None => Ok(()),
+            Some(_) => mismatch("a sub-task says its mode".into()),
+        };
+    };
+    if mode != listed {
+        return mismatch(format!("mode={} agreed={}", mode.code(), listed.code()));
+    }
+    if application.parent.is_some() && mode != Mode::Joint {
+        return mismatch(format!("mode={} has no parent", mode.code()));
+    }
+    match application.materials.iter().find(|material| material.form == MaterialForm::Paper) {
+        Some(paper) if mode == Mode::Online => mismatch(format!("material={} is on paper", paper.code)),
+        _ => Ok(()),
+    }
 }
 
 fn licence_id(identity: &dyn IdentityChecks, id: &str, place: &str) -> Result<(), Refusal> {
@@ -444,6 +473,7 @@ fn forward(
         ));
     }
     let (id, book) = book_to_open(books, candidate)?;
+    handed_out(books, candidate, application, &id)?;
     let fact = fact(candidate, CaseEvent::Forwarded(application.clone()), now);
     case::judge(book.receiving, book.competent, &book.facts, &fact)?;
     // the editions were frozen at 收件, where there was one at this window
@@ -457,6 +487,69 @@ fn forward(
         }
     }
     Ok(Effect::Case(id, Box::new(fact)))
+}
+
+/// A sub-task of a parent that this node leads was handed out there, to this assisting place and for
+/// this item. The assisting place does not hold the parent, and takes the leading place's word.
+fn handed_out(
+    books: &dyn Books,
+    candidate: &Candidate<'_>,
+    application: &Application,
+    id: &CaseId,
+) -> Result<(), Refusal> {
+    let Some(parent) = &application.parent else { return Ok(()) };
+    if candidate.this != candidate.channel.from {
+        return Ok(());
+    }
+    let leads = |book: &Arc<CaseBook>| book.competent == candidate.this;
+    let Some(book) = books.case(parent).filter(leads) else { return Ok(()) };
+    let plan = book.fold().joint;
+    let tasks = plan.iter().flat_map(|plan| &plan.tasks);
+    let this = (id, candidate.channel.to, application.item.as_str());
+    if tasks.into_iter().any(|(task, _)| (&task.case, task.assisting, task.item.as_str()) == this) {
+        return Ok(());
+    }
+    Err(Refusal::new(RefusalCode::CaseJointTask, format!("case={id} was not handed out by {parent}")))
+}
+
+/// 联办结果: what the leading place reports is how the sub-task ended in its own books. The applicant's
+/// place does not hold the sub-task.
+fn reported(
+    books: &dyn Books,
+    candidate: &Candidate<'_>,
+    parent: &CaseId,
+    (task, outcome): (&CaseId, case::TaskOutcome),
+) -> Result<(), Refusal> {
+    if candidate.this != candidate.channel.from {
+        return Ok(());
+    }
+    let ended = books.case(task).map(|book| book.fold());
+    let ended = ended.filter(|case| case.parent.as_ref() == Some(parent)).and_then(|case| case.outcome());
+    if ended == Some(outcome) {
+        return Ok(());
+    }
+    let ended = ended.map_or("open", case::TaskOutcome::name);
+    Err(Refusal::new(RefusalCode::CaseJointTask, format!("case={task} outcome={ended}")))
+}
+
+/// Nobody is taken to have agreed, or to have given up, before the time has passed. Counted in days, of
+/// which working days are never fewer: so two nodes with different calendars judge alike, and the owner,
+/// who knows the calendar, waits longer.
+fn has_passed(
+    started: Option<UnixMillis>,
+    working_days: u32,
+    candidate: &Candidate<'_>,
+    now: UnixMillis,
+) -> Result<(), Refusal> {
+    let at = created(candidate, now)?;
+    match started {
+        Some(started) if deadline::certainly_passed(started, working_days, at) => Ok(()),
+        Some(started) => Err(Refusal::new(
+            RefusalCode::CaseNotYetDue,
+            format!("started={started} working_days={working_days}"),
+        )),
+        None => Err(Refusal::new(RefusalCode::CaseNotYetDue, "the clock has not started")),
+    }
 }
 
 /// The book of a running case between the channel's nodes.
@@ -495,9 +588,22 @@ fn case_fact(
     let fact = fact(candidate, event.clone(), now);
     case::judge(book.receiving, book.competent, &book.facts, &fact)?;
     let case = case::before(book.receiving, book.competent, &book.facts, &fact);
-    pinned(books, candidate, &case)?;
+    let record = pinned(books, candidate, &case)?;
 
     match event {
+        CaseEvent::DeemedAccepted { .. } => {
+            let item = record.agreement.item(&case.item, case.receiving, case.competent);
+            let started = item.and_then(|item| deadline::accept_started(&case, item.clock_rule));
+            has_passed(started, deadline::ACCEPT_WORKING_DAYS, candidate, now)?;
+        }
+        // a notice without a time lets the owner decide
+        CaseEvent::SupplementLapsed { .. } if case.supplement_working_days > 0 => {
+            let asked = case.last(Kind::CaseSupplementRequest);
+            has_passed(asked, case.supplement_working_days, candidate, now)?;
+        }
+        CaseEvent::JointReported { task, outcome, .. } => {
+            reported(books, candidate, &id, (task, *outcome))?;
+        }
         CaseEvent::LicenceIssued { licence, .. } => {
             licence_id(books.identity(), &licence.id, "licence")?;
             let expected = case_standard(books, &case)?.result_licence_type.clone();

@@ -40,6 +40,7 @@ use crate::reconcile::{self, Depth, plan::Comparison};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::service::agreement::{Agreement, in_force};
 use crate::service::case::Case;
+use crate::service::deadline::Limits;
 use crate::service::standard::Standard;
 use crate::signer::Signer;
 use crate::store::blobs::BlobStore;
@@ -740,6 +741,18 @@ impl Gateway {
             case: book.fold(),
             refused: (!row.refused.is_empty()).then_some(row.refused),
         }))
+    }
+
+    /// The limits that hold for a case by its pinned editions; `None`: this node lacks one of them.
+    ///
+    /// # Panics
+    /// When somebody panicked while changing the documents.
+    pub fn limits(&self, case: &Case) -> Option<Limits> {
+        let documents = self.0.documents.read().expect("no holder of the documents panics");
+        let (record, _) = documents.agreements.get(&case.agreement?)?;
+        let item = record.agreement.item(&case.item, case.receiving, case.competent)?;
+        let (standard, _, _) = documents.standards.get(&case.standard?)?;
+        Some(Limits::of(item, standard))
     }
 
     /// Cases in the order of their numbers, those after `after`.

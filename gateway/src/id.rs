@@ -410,6 +410,32 @@ kinds! {
     RecognitionRequest = "recognition.request", Receiving;
     /// Decides on it.
     RecognitionDecide = "recognition.decide", Competent;
+    /// 视为受理: the limit for an answer has passed in silence.
+    CaseAcceptDeemed = "case.accept.deemed", Competent;
+    /// 特别程序开始.
+    CaseSpecialBegin = "case.special.begin", Competent;
+    /// 特别程序结束.
+    CaseSpecialEnd = "case.special.end", Competent;
+    /// 转报.
+    CaseTransfer = "case.transfer", Competent;
+    /// 已送达, by the competent place itself: online or by post.
+    CaseDeliverDirect = "case.deliver.direct", Competent;
+    /// 挂起.
+    CaseSuspend = "case.suspend", Competent;
+    /// 恢复办理.
+    CaseResume = "case.resume", Competent;
+    /// 作废.
+    CaseVoid = "case.void", Competent;
+    /// 联办分派.
+    CaseJointPlan = "case.joint.plan", Competent;
+    /// 联办结果.
+    CaseJointReport = "case.joint.report", Competent;
+    /// 监察预警.
+    CaseAlert = "case.alert", Either;
+    /// 督办.
+    CaseSupervise = "case.supervise", Either;
+    /// 督办回复.
+    CaseSuperviseReply = "case.supervise.reply", Either;
 }
 
 impl Kind {

@@ -219,6 +219,24 @@ refusals! {
     CaseWrongState = "case.wrong_state", Peer, FailedPrecondition,
         "办件当前状态不允许此环节；请先查看办件状态。",
         "The case's present state does not allow this transition; look at the case first.";
+    CaseModeMismatch = "case.mode_mismatch", Peer, FailedPrecondition,
+        "办理方式与协议所定不符，或此环节不属于该方式（全程网办不收纸质材料、不经窗口送达）；请核对协议中该事项的方式。",
+        "The mode is not the one the agreement lists for the item, or has no such transition (nothing on paper and no hand-over at a window when all is online); compare the agreement.";
+    CaseApproverMissing = "case.approver_missing", Peer, InvalidArgument,
+        "此环节须写明批准人；请补充后重发。",
+        "This transition needs the name of whoever approved it; state it and send it again.";
+    CaseExtensionLimit = "case.extension_limit", Peer, FailedPrecondition,
+        "延长审批限一次，不得超过十个工作日（多地联办十五个）；请核对后重发。",
+        "A longer term is approved once, by ten working days at most (多地联办: fifteen); correct it and send it again.";
+    CaseNotYetDue = "case.not_yet_due", Peer, FailedPrecondition,
+        "期限未满，不得视为受理或按补正不来处理；请待期满。",
+        "The limit has not passed: neither deemed acceptance nor a lapsed supplement is possible yet; wait until it has.";
+    CaseJointTask = "case.joint_task", Peer, FailedPrecondition,
+        "联办分派或结果有误：分派限一次，子件编号不得重复，结果须为已分派且未报过的子件，并与子件实际一致。",
+        "The joint tasks do not hold: they are handed out once and each under its own number; a result is of a task that was handed out, not reported before, and as the sub-task ended.";
+    CaseJointUnfinished = "case.joint_unfinished", Peer, FailedPrecondition,
+        "尚有子件未办结，或按约定任一子件不予则整件不予；请先报齐各子件结果。",
+        "A sub-task has not ended, or one was refused and the policy is all or nothing; report every result first.";
     CaseSupplementTwice = "case.supplement_twice", Peer, FailedPrecondition,
         "补正告知只能一次、一并作出；此前已告知。",
         "A supplement may be asked for once, all at once; it was asked for before.";

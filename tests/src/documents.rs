@@ -128,6 +128,8 @@ pub fn forward() -> wire::CaseForward {
         operator: "op-1".into(),
         applicant_kind: "1".into(),
         walkthrough: false,
+        mode: String::new(),
+        parent: String::new(),
     }
 }
 

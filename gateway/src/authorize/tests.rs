@@ -655,3 +655,141 @@ fn control_kinds_need_no_agreement_and_a_refusal_names_what_it_voids() {
         Ok(Effect::Refused { entry: Some(MessageId([4; 16])), code: "case.wrong_state".into() })
     );
 }
+
+// ---- modes, joint tasks and time
+
+fn in_mode_of(mode: crate::service::agreement::Mode) -> (World, Draft) {
+    let mut world = World::new();
+    for item in &mut world.agreement.agreement.items {
+        item.mode = mode;
+    }
+    (world, forward_with(|application| application.mode = Some(mode)))
+}
+
+#[test]
+fn a_case_is_done_in_the_mode_that_was_agreed() {
+    use crate::service::agreement::Mode;
+    for mode in Mode::ALL {
+        let (world, draft) = in_mode_of(*mode);
+        assert!(draft.judge(&world).is_ok(), "{mode:?}");
+        let other = Mode::ALL.iter().copied().find(|other| other != mode);
+        let draft = forward_with(|application| application.mode = other);
+        assert_eq!(draft.judge(&world), Err(RefusalCode::CaseModeMismatch), "{mode:?}");
+        assert!(forward().judge(&world).is_ok(), "an older node says no mode");
+    }
+}
+
+#[test]
+fn nothing_is_on_paper_where_all_is_online() {
+    use crate::service::agreement::Mode;
+    for (mode, refused) in [(Mode::Online, true), (Mode::ReceivedElsewhere, false)] {
+        let (world, _) = in_mode_of(mode);
+        let draft = forward_with(|application| {
+            application.mode = Some(mode);
+            application.materials[0].form = MaterialForm::Paper;
+        });
+        let expected = if refused { Some(RefusalCode::CaseModeMismatch) } else { None };
+        assert_eq!(draft.judge(&world).err(), expected, "{mode:?}");
+    }
+}
+
+#[test]
+fn a_sub_task_says_that_it_is_done_jointly() {
+    use crate::service::agreement::Mode;
+    let (world, _) = in_mode_of(Mode::Joint);
+    let with = |mode| {
+        forward_with(move |application| {
+            application.mode = mode;
+            application.parent = Some("PARENT-1".parse().unwrap());
+        })
+    };
+    assert!(with(Some(Mode::Joint)).judge(&world).is_ok());
+    assert_eq!(with(None).judge(&world), Err(RefusalCode::CaseModeMismatch));
+    let (elsewhere, _) = in_mode_of(Mode::ReceivedElsewhere);
+    assert_eq!(with(Some(Mode::ReceivedElsewhere)).judge(&elsewhere), Err(RefusalCode::CaseModeMismatch));
+}
+
+#[test]
+fn silence_accepts_after_five_days_and_not_before() {
+    use crate::service::agreement::ClockRule;
+    let silent = |received: &str, rule| {
+        let mut world = World::new();
+        for item in &mut world.agreement.agreement.items {
+            item.clock_rule = rule;
+        }
+        let received = Date::start(received.parse().unwrap());
+        world.take(&forward_with(|application| application.received = received));
+        act(Kind::CaseAcceptDeemed).judge(&world)
+    };
+    assert!(silent("2026-11-17", ClockRule::AtReceipt).is_ok(), "six days: the fifth has passed");
+    assert_eq!(silent("2026-11-18", ClockRule::AtReceipt), Err(RefusalCode::CaseNotYetDue));
+    assert_eq!(silent("2026-11-01", ClockRule::AtForward), Err(RefusalCode::CaseNotYetDue));
+    assert_eq!(silent("2026-11-01", ClockRule::AtSignFor), Err(RefusalCode::CaseNotYetDue));
+}
+
+#[test]
+fn a_supplement_lapses_when_its_time_is_over() {
+    let notice = [Kind::CaseSignFor, Kind::CaseSupplementRequest];
+    let world = World::after(&notice);
+    let lapse = act(Kind::CaseSupplementLapse);
+    assert_eq!(lapse.judge(&world), Err(RefusalCode::CaseNotYetDue));
+    // without a time the owner decides
+    let mut world = World::after(&notice[..1]);
+    let mut ask = act(Kind::CaseSupplementRequest);
+    let Payload::Case { event: CaseEvent::SupplementRequested { deadline_working_days, .. }, .. } =
+        &mut ask.payload
+    else {
+        panic!("a supplement request");
+    };
+    *deadline_working_days = 0;
+    world.take(&ask);
+    assert!(lapse.judge(&world).is_ok());
+}
+
+#[test]
+fn the_leading_place_reports_what_its_books_say_and_hands_out_what_it_planned() {
+    use crate::service::agreement::Mode;
+    use crate::service::case::TaskOutcome;
+    let (mut world, draft) = in_mode_of(Mode::Joint);
+    world.take(&draft);
+    for kind in [Kind::CaseSignFor, Kind::CaseAccept, Kind::CaseJointPlan] {
+        world.take(&act(kind));
+    }
+    // 属地 430600 judges its own report: the sub-task is not in its books
+    let report = act(Kind::CaseJointReport);
+    assert_eq!(report.judge(&world), Err(RefusalCode::CaseJointTask));
+    // nor may it report an end that did not come
+    let sub: CaseId = "sub-1".parse().unwrap();
+    let facts = |kinds: &[Kind]| {
+        let sub_task = Application { mode: Some(Mode::Joint), parent: Some(case_id()), ..application() };
+        let opened = CaseEvent::Forwarded(sub_task);
+        let acts = kinds.iter().map(|kind| event(Act::Kind(*kind)));
+        std::iter::once(opened)
+            .chain(acts)
+            .enumerate()
+            .map(|(index, event)| CaseFact {
+                author: if index == 0 { node("430600") } else { node("360100") },
+                position: LogPosition { epoch: 0, index: index as u64 },
+                local: false,
+                seen: LogPosition { epoch: 0, index: index as u64 + 1 },
+                created: now(),
+                committed: now(),
+                message_id: MessageId([index as u8; 16]),
+                agreement: None,
+                standard: None,
+                event,
+            })
+            .collect::<Vec<_>>()
+    };
+    let mut book =
+        CaseBook { receiving: node("430600"), competent: node("360100"), facts: facts(&[Kind::CaseSignFor]) };
+    world.cases.insert(sub.clone(), book.clone());
+    assert_eq!(report.judge(&world), Err(RefusalCode::CaseJointTask), "it is open");
+    book.facts = facts(&[Kind::CaseSignFor, Kind::CaseAccept, Kind::CaseReview, Kind::CaseGrant]);
+    assert_eq!(book.fold().outcome(), Some(TaskOutcome::Granted));
+    world.cases.insert(sub.clone(), book.clone());
+    assert!(report.judge(&world).is_ok());
+    // the applicant's place takes the leading place's word
+    world.cases.remove(&sub);
+    assert!(Draft { this: node("421200"), ..report }.judge(&world).is_ok());
+}

@@ -398,3 +398,25 @@
 //! judged by one pure function.
 //! *What would change our mind.* A diagnostic frame in Link that fences nobody: then the peer's own view of
 //! the line could be asked for.
+//!
+//! # Verdicts count days, people count working days
+//!
+//! *Context.* 视为受理 and 补正不来 depend on limits in working days, and working days on a calendar that is
+//! data. Two nodes may hold different editions of it, or one may not know a year yet; a verdict that asked
+//! the calendar could differ between them.
+//! *Choice.* A verdict asks only whether the time has certainly passed
+//! ([`certainly_passed`](crate::service::deadline::certainly_passed)): so many working days are at least as
+//! many days. That is less than the law asks, and the same on every node. The owner counts working days
+//! before it acts, and the clocks that people see ([`clocks`](crate::service::deadline::clocks)) always do;
+//! a year that nobody announced has no answer there.
+//! *What would change our mind.* A calendar that agreements pin by its digest, like standards.
+//!
+//! # A sub-task is a case, and its parent hears of it from the leading place
+//!
+//! *Context.* 多地联办 has one parent and several authorities, but a channel has two ends, and the
+//! applicant's place has no channel to what the leading place hands out.
+//! *Choice.* A case stays between two places. The leading place owns the parent; each sub-task is a case
+//! of its own, on its own clock, that names its parent. What was handed out and how it ended are facts of
+//! the parent, so that both its places judge the grant alike; the leading place alone is held, by its own
+//! node, to what its books say about the sub-task.
+//! *What would change our mind.* Applicants' places that need to follow a sub-task step by step.

@@ -22,6 +22,11 @@ impl Date {
         Self { year, month: month as u8, day: day as u8 }
     }
 
+    /// The year, 1000..=9999.
+    pub fn year(self) -> u16 {
+        self.year
+    }
+
     /// When the date begins in China. Dates before 1970-01-02 begin at the Unix epoch.
     pub fn start(self) -> UnixMillis {
         UnixMillis::from_date_in_china(i64::from(self.year), u32::from(self.month), u32::from(self.day))

@@ -7,8 +7,11 @@
 
 pub mod agreement;
 pub mod blob;
+pub mod calendar;
 pub mod case;
 pub mod date;
+pub mod deadline;
+pub mod equivalence;
 pub mod identity;
 pub mod licence;
 pub mod payload;

@@ -28,6 +28,25 @@ const CATCH_ALL: &[&str] = &[
     "any other material",
 ];
 
+/// Wordings that leave a window in another province guessing, lower case.
+const VAGUE: &[&str] = &[
+    "相关材料",
+    "有关材料",
+    "相关证明",
+    "有关证明",
+    "必要时",
+    "视情况",
+    "酌情",
+    "原则上",
+    "适当",
+    "根据需要",
+    "有关规定",
+    "相关规定",
+    "if necessary",
+    "as appropriate",
+    "relevant documents",
+];
+
 /// Whether a material must be there (材料必要性).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Necessity {
@@ -275,6 +294,25 @@ impl Standard {
         findings
     }
 
+    /// Vague wording (模糊语言) in what an applicant has to bring, fill in or fulfil, each with its place.
+    /// Partners' standards are not refused for it: what one node publishes, another that knows more
+    /// words must still take.
+    pub fn vague(&self) -> Vec<Finding> {
+        let materials = self.materials.iter().enumerate();
+        let fields = self.form_fields.iter().enumerate();
+        let conditions = self.conditions.iter().enumerate();
+        materials
+            .map(|(n, material)| (format!("materials[{n}].name"), &material.name))
+            .chain(fields.map(|(n, field)| (format!("form_fields[{n}].label"), &field.label)))
+            .chain(conditions.map(|(n, condition)| (format!("conditions[{n}]"), condition)))
+            .filter_map(|(place, text)| {
+                let lower = text.to_lowercase();
+                let word = VAGUE.iter().find(|word| lower.contains(**word))?;
+                Some(Finding { place, why: format!("is vague (模糊语言): {word}") })
+            })
+            .collect()
+    }
+
     /// Whether cases may be opened under it at `at`.
     pub fn effective_at(&self, at: UnixMillis) -> bool {
         self.effective_from <= at && self.effective_until.is_none_or(|until| at < until)
@@ -344,6 +382,17 @@ mod tests {
         assert_eq!(places(|s| s.conditions.push("户口簿、结婚证等材料齐全".into())), ["conditions[1]"]);
         assert_eq!(places(|s| s.steps[0].name = "Check Other Materials".into()), ["steps[0].name"]);
         assert_eq!(places(|s| s.conditions.push("法律、行政法规规定的其他条件".into())), ["conditions[1]"]);
+    }
+
+    #[test]
+    fn vague_wording_is_found_with_its_place() {
+        let mut standard = standard();
+        assert!(standard.vague().is_empty());
+        standard.conditions.push("必要时提供相关证明".into());
+        standard.materials[0].name = "Relevant documents".into();
+        let places: Vec<_> = standard.vague().into_iter().map(|finding| finding.place).collect();
+        assert_eq!(places, ["materials[0].name", "conditions[1]"]);
+        assert!(standard.lint().is_empty(), "a partner takes it all the same");
     }
 
     #[test]

@@ -6,12 +6,17 @@
 //! [`strip_personal`] leaves and [`encode_event`] writes.
 
 use super::document::{self, Document};
-use crate::id::{Digest, Kind};
+use crate::id::{CaseId, Digest, Kind};
 use crate::limits::{BODY_BYTES_MAX, CASE_FACT_BYTES_MAX, CHAIN_CERTIFICATES_MAX, MATERIALS_MAX};
 use crate::refusal::{Refusal, RefusalCode};
+use crate::service::agreement::Mode;
 use crate::service::blob::BlobReceived;
-use crate::service::case::{Act, Application, CaseEvent, ResultLicence, SupplementItem, Written};
+use crate::service::case::{
+    Act, Application, CaseEvent, JointPolicy, JointTask, ResultLicence, SpecialKind, SupplementItem,
+    TASKS_MAX, TaskOutcome, Written,
+};
 use crate::service::date::Date;
+use crate::service::deadline::{AlertLevel, ClockName};
 use crate::service::licence::{Licence, LicenceAttest, LicenceAttestation, LicenceQuery, LicenceState};
 use crate::service::payload::{
     Applicant, CancellationNotice, CasePersonal, Payload, RecognitionDecide, RefusalNotice, Signed,
@@ -128,6 +133,19 @@ pub fn decode(kind: Kind, bytes: &[u8]) -> Result<Payload, Refusal> {
         | Kind::CaseWithdrawAsk
         | Kind::CaseWithdrawConfirm
         | Kind::CaseClose
+        | Kind::CaseAcceptDeemed
+        | Kind::CaseSpecialBegin
+        | Kind::CaseSpecialEnd
+        | Kind::CaseTransfer
+        | Kind::CaseDeliverDirect
+        | Kind::CaseSuspend
+        | Kind::CaseResume
+        | Kind::CaseVoid
+        | Kind::CaseJointPlan
+        | Kind::CaseJointReport
+        | Kind::CaseAlert
+        | Kind::CaseSupervise
+        | Kind::CaseSuperviseReply
         | Kind::CaseRate => return Err(malformed("kind")), // read above
     })
 }
@@ -217,11 +235,97 @@ pub fn decode_event(act: Act, bytes: &[u8]) -> Result<CaseEvent, Refusal> {
                 operator: operator(said.operator)?,
             }
         }
-        Kind::CaseDeliver => {
+        Kind::CaseDeliver | Kind::CaseDeliverDirect => {
             let said: pb::CaseDeliver = message(bytes)?;
-            CaseEvent::Delivered {
-                method: text("method", said.method)?,
-                delivered: UnixMillis(said.delivered_ms),
+            let method = text("method", said.method)?;
+            let (delivered, operator) = (UnixMillis(said.delivered_ms), operator(said.operator)?);
+            if kind == Kind::CaseDeliver {
+                CaseEvent::Delivered { method, delivered, operator }
+            } else {
+                CaseEvent::DeliveredDirectly { method, delivered, operator }
+            }
+        }
+        Kind::CaseAcceptDeemed => CaseEvent::DeemedAccepted {
+            operator: operator(message::<pb::CaseAcceptDeemed>(bytes)?.operator)?,
+        },
+        Kind::CaseSpecialBegin => {
+            let said: pb::CaseSpecialBegin = message(bytes)?;
+            CaseEvent::SpecialBegun {
+                special: SpecialKind::numbered(said.special).ok_or_else(|| malformed("special"))?,
+                procedure: required("procedure", said.procedure)?,
+                reason: long("reason", said.reason)?,
+                approver: text("approver", said.approver)?,
+                working_days: said.working_days,
+                operator: operator(said.operator)?,
+            }
+        }
+        Kind::CaseSpecialEnd => {
+            let said: pb::CaseSpecialEnd = message(bytes)?;
+            CaseEvent::SpecialEnded {
+                outcome: long("outcome", said.outcome)?,
+                operator: operator(said.operator)?,
+            }
+        }
+        Kind::CaseTransfer => {
+            let said: pb::CaseTransfer = message(bytes)?;
+            CaseEvent::Transferred {
+                authority: required("authority", said.authority)?,
+                reason: long("reason", said.reason)?,
+                operator: operator(said.operator)?,
+            }
+        }
+        Kind::CaseSuspend => {
+            let said: pb::CaseSuspend = message(bytes)?;
+            CaseEvent::Suspended { reason: long("reason", said.reason)?, operator: operator(said.operator)? }
+        }
+        Kind::CaseResume => {
+            CaseEvent::Resumed { operator: operator(message::<pb::CaseResume>(bytes)?.operator)? }
+        }
+        Kind::CaseVoid => {
+            let said: pb::CaseVoid = message(bytes)?;
+            CaseEvent::Voided {
+                reason: long("reason", said.reason)?,
+                approver: text("approver", said.approver)?,
+                operator: operator(said.operator)?,
+            }
+        }
+        Kind::CaseJointPlan => {
+            let said: pb::CaseJointPlan = message(bytes)?;
+            at_most("tasks", said.tasks.len(), TASKS_MAX)?;
+            CaseEvent::JointPlanned {
+                tasks: said.tasks.into_iter().map(joint_task).collect::<Result<_, Refusal>>()?,
+                policy: JointPolicy::named(&said.policy).ok_or_else(|| malformed("policy"))?,
+                operator: operator(said.operator)?,
+            }
+        }
+        Kind::CaseJointReport => {
+            let said: pb::CaseJointReport = message(bytes)?;
+            CaseEvent::JointReported {
+                task: case_id("case_id", &said.case_id)?,
+                outcome: TaskOutcome::named(&said.outcome).ok_or_else(|| malformed("outcome"))?,
+                operator: operator(said.operator)?,
+            }
+        }
+        Kind::CaseAlert => {
+            let said: pb::CaseAlert = message(bytes)?;
+            CaseEvent::Alerted {
+                clock: ClockName::named(&said.clock).ok_or_else(|| malformed("clock"))?,
+                level: AlertLevel::named(&said.level).ok_or_else(|| malformed("level"))?,
+                due: date("due", &said.due)?,
+            }
+        }
+        Kind::CaseSupervise => {
+            let said: pb::CaseSupervise = message(bytes)?;
+            CaseEvent::Supervised {
+                reason: long("reason", said.reason)?,
+                reply_within_working_days: said.reply_within_working_days,
+                operator: operator(said.operator)?,
+            }
+        }
+        Kind::CaseSuperviseReply => {
+            let said: pb::CaseSuperviseReply = message(bytes)?;
+            CaseEvent::SuperviseReplied {
+                reply: long("reply", said.reply)?,
                 operator: operator(said.operator)?,
             }
         }
@@ -276,6 +380,8 @@ pub fn encode_event(event: &CaseEvent) -> Vec<u8> {
             operator: application.operator.clone(),
             applicant_kind: application.applicant_kind.clone(),
             walkthrough: application.walkthrough,
+            mode: application.mode.map(|mode| mode.code().to_owned()).unwrap_or_default(),
+            parent: application.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
         }
         .encode_to_vec(),
         CaseEvent::SignedFor { operator } => pb::CaseSignFor { operator: operator.clone() }.encode_to_vec(),
@@ -334,7 +440,74 @@ pub fn encode_event(event: &CaseEvent) -> Vec<u8> {
             operator: operator.clone(),
         }
         .encode_to_vec(),
-        CaseEvent::Delivered { method, delivered, operator } => {
+        CaseEvent::DeemedAccepted { operator } => {
+            pb::CaseAcceptDeemed { operator: operator.clone() }.encode_to_vec()
+        }
+        CaseEvent::SpecialBegun { special, procedure, reason, approver, working_days, operator } => {
+            pb::CaseSpecialBegin {
+                special: special.number(),
+                procedure: procedure.clone(),
+                reason: reason.clone(),
+                approver: approver.clone(),
+                working_days: *working_days,
+                operator: operator.clone(),
+            }
+            .encode_to_vec()
+        }
+        CaseEvent::SpecialEnded { outcome, operator } => {
+            pb::CaseSpecialEnd { outcome: outcome.clone(), operator: operator.clone() }.encode_to_vec()
+        }
+        CaseEvent::Transferred { authority, reason, operator } => pb::CaseTransfer {
+            authority: authority.clone(),
+            reason: reason.clone(),
+            operator: operator.clone(),
+        }
+        .encode_to_vec(),
+        CaseEvent::Suspended { reason, operator } => {
+            pb::CaseSuspend { reason: reason.clone(), operator: operator.clone() }.encode_to_vec()
+        }
+        CaseEvent::Resumed { operator } => pb::CaseResume { operator: operator.clone() }.encode_to_vec(),
+        CaseEvent::Voided { reason, approver, operator } => {
+            pb::CaseVoid { reason: reason.clone(), approver: approver.clone(), operator: operator.clone() }
+                .encode_to_vec()
+        }
+        CaseEvent::JointPlanned { tasks, policy, operator } => pb::CaseJointPlan {
+            tasks: tasks
+                .iter()
+                .map(|task| pb::JointTask {
+                    case_id: task.case.to_string(),
+                    assisting: task.assisting.to_string(),
+                    item: task.item.clone(),
+                    working_days: task.working_days,
+                })
+                .collect(),
+            policy: policy.name().to_owned(),
+            operator: operator.clone(),
+        }
+        .encode_to_vec(),
+        CaseEvent::JointReported { task, outcome, operator } => pb::CaseJointReport {
+            case_id: task.to_string(),
+            outcome: outcome.name().to_owned(),
+            operator: operator.clone(),
+        }
+        .encode_to_vec(),
+        CaseEvent::Alerted { clock, level, due } => pb::CaseAlert {
+            clock: clock.name().to_owned(),
+            level: level.name().to_owned(),
+            due: due.to_string(),
+        }
+        .encode_to_vec(),
+        CaseEvent::Supervised { reason, reply_within_working_days, operator } => pb::CaseSupervise {
+            reason: reason.clone(),
+            reply_within_working_days: *reply_within_working_days,
+            operator: operator.clone(),
+        }
+        .encode_to_vec(),
+        CaseEvent::SuperviseReplied { reply, operator } => {
+            pb::CaseSuperviseReply { reply: reply.clone(), operator: operator.clone() }.encode_to_vec()
+        }
+        CaseEvent::Delivered { method, delivered, operator }
+        | CaseEvent::DeliveredDirectly { method, delivered, operator } => {
             pb::CaseDeliver { method: method.clone(), delivered_ms: delivered.0, operator: operator.clone() }
                 .encode_to_vec()
         }
@@ -408,7 +581,19 @@ pub fn strip_personal(kind: Kind, bytes: &[u8]) -> Vec<u8> {
         Kind::CaseReview => clear(bytes, |_: &mut pb::CaseReview| ()),
         Kind::CaseGrant | Kind::CaseDeny => clear(bytes, |_: &mut pb::CaseDecision| ()),
         Kind::CaseDispatch => clear(bytes, |_: &mut pb::CaseDispatch| ()),
-        Kind::CaseDeliver => clear(bytes, |_: &mut pb::CaseDeliver| ()),
+        Kind::CaseDeliver | Kind::CaseDeliverDirect => clear(bytes, |_: &mut pb::CaseDeliver| ()),
+        Kind::CaseAcceptDeemed => clear(bytes, |_: &mut pb::CaseAcceptDeemed| ()),
+        Kind::CaseSpecialBegin => clear(bytes, |_: &mut pb::CaseSpecialBegin| ()),
+        Kind::CaseSpecialEnd => clear(bytes, |_: &mut pb::CaseSpecialEnd| ()),
+        Kind::CaseTransfer => clear(bytes, |_: &mut pb::CaseTransfer| ()),
+        Kind::CaseSuspend => clear(bytes, |_: &mut pb::CaseSuspend| ()),
+        Kind::CaseResume => clear(bytes, |_: &mut pb::CaseResume| ()),
+        Kind::CaseVoid => clear(bytes, |_: &mut pb::CaseVoid| ()),
+        Kind::CaseJointPlan => clear(bytes, |_: &mut pb::CaseJointPlan| ()),
+        Kind::CaseJointReport => clear(bytes, |_: &mut pb::CaseJointReport| ()),
+        Kind::CaseAlert => clear(bytes, |_: &mut pb::CaseAlert| ()),
+        Kind::CaseSupervise => clear(bytes, |_: &mut pb::CaseSupervise| ()),
+        Kind::CaseSuperviseReply => clear(bytes, |_: &mut pb::CaseSuperviseReply| ()),
         Kind::CaseWithdrawAsk | Kind::CaseWithdrawConfirm => clear(bytes, |_: &mut pb::CaseWithdraw| ()),
         Kind::CaseClose => clear(bytes, |_: &mut pb::CaseClose| ()),
         Kind::CaseRate => clear(bytes, |_: &mut pb::CaseRate| ()),
@@ -517,6 +702,19 @@ fn digest_bytes(digest: Option<Digest>) -> bytes::Bytes {
     digest.map(|digest| bytes::Bytes::copy_from_slice(&digest.to_wire())).unwrap_or_default()
 }
 
+fn case_id(place: &str, text: &str) -> Result<CaseId, Refusal> {
+    text.parse().map_err(|_| malformed(place))
+}
+
+fn joint_task(said: pb::JointTask) -> Result<JointTask, Refusal> {
+    Ok(JointTask {
+        case: case_id("tasks.case_id", &said.case_id)?,
+        assisting: said.assisting.parse().map_err(|_| malformed("tasks.assisting"))?,
+        item: required("tasks.item", said.item)?,
+        working_days: said.working_days,
+    })
+}
+
 fn date(place: &str, text: &str) -> Result<Date, Refusal> {
     text.parse().map_err(|_| malformed(place))
 }
@@ -578,6 +776,11 @@ fn application(said: pb::CaseForward) -> Result<Application, Refusal> {
         operator: operator(said.operator)?,
         applicant_kind: text("applicant_kind", said.applicant_kind)?,
         walkthrough: said.walkthrough,
+        mode: match said.mode.as_str() {
+            "" => None,
+            code => Some(Mode::with_code(code).ok_or_else(|| malformed("mode"))?),
+        },
+        parent: if said.parent.is_empty() { None } else { Some(case_id("parent", &said.parent)?) },
     })
 }
 

@@ -82,6 +82,32 @@ pub enum Action {
     Close,
     /// 好差评：--level --stage --channel
     Rate,
+    /// 视为受理
+    AcceptDeemed,
+    /// 特别程序开始：--special --procedure --reason --approver --working-days
+    SpecialBegin,
+    /// 特别程序结束：--outcome
+    SpecialEnd,
+    /// 转报：--authority --reason
+    Transfer,
+    /// 已送达（属地）：--method --delivered
+    DeliverDirect,
+    /// 挂起：--reason
+    Suspend,
+    /// 恢复办理
+    Resume,
+    /// 作废：--reason --approver
+    Void,
+    /// 联办分派：--task … --policy
+    JointPlan,
+    /// 联办结果：--sub-case --outcome
+    JointReport,
+    /// 监察预警：--clock --alert --due
+    Alert,
+    /// 督办：--reason --working-days
+    Supervise,
+    /// 督办回复：--reason
+    SuperviseReply,
 }
 
 /// What acts say. Each act takes the options that its help names and refuses others.
@@ -132,6 +158,42 @@ pub struct Said {
     /// How the rating was given. 评价渠道
     #[arg(long)]
     pub channel: Option<String>,
+    /// 1: a longer term; 2: the clock stands still. 特别程序种类
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=2))]
+    pub special: Option<u32>,
+    /// Which procedure: 听证, 检验, 鉴定 …. 特别程序名称
+    #[arg(long)]
+    pub procedure: Option<String>,
+    /// Who approved it. 批准人
+    #[arg(long)]
+    pub approver: Option<String>,
+    /// Working days of a special procedure, or for an answer. 工作日
+    #[arg(long, value_name = "DAYS")]
+    pub working_days: Option<u32>,
+    /// What came of a procedure; of a sub-task: granted, denied or withdrawn. 结果
+    #[arg(long)]
+    pub outcome: Option<String>,
+    /// The higher authority. 上级机关
+    #[arg(long)]
+    pub authority: Option<String>,
+    /// A sub-task, CASE=NODE=ITEM=DAYS; repeat for more. 联办子件
+    #[arg(long, value_name = "CASE=NODE=ITEM=DAYS")]
+    pub task: Vec<String>,
+    /// What a refused sub-task means: all or nothing, or the rest goes on. 任一子件不予
+    #[arg(long, value_parser = ["all", "partial"])]
+    pub policy: Option<String>,
+    /// The sub-task that ended. 子件编号
+    #[arg(long, value_name = "CASE")]
+    pub sub_case: Option<CaseId>,
+    /// Which clock is late, as `case show` names it. 期限
+    #[arg(long)]
+    pub clock: Option<String>,
+    /// How late. 预警、黄牌、红牌
+    #[arg(long, value_parser = ["warning", "yellow", "red"])]
+    pub alert: Option<String>,
+    /// The last day of the limit, YYYY-MM-DD. 截止日
+    #[arg(long)]
+    pub due: Option<String>,
 }
 
 impl Action {
@@ -155,6 +217,19 @@ impl Action {
             Self::WithdrawConfirm => Kind::CaseWithdrawConfirm,
             Self::Close => Kind::CaseClose,
             Self::Rate => Kind::CaseRate,
+            Self::AcceptDeemed => Kind::CaseAcceptDeemed,
+            Self::SpecialBegin => Kind::CaseSpecialBegin,
+            Self::SpecialEnd => Kind::CaseSpecialEnd,
+            Self::Transfer => Kind::CaseTransfer,
+            Self::DeliverDirect => Kind::CaseDeliverDirect,
+            Self::Suspend => Kind::CaseSuspend,
+            Self::Resume => Kind::CaseResume,
+            Self::Void => Kind::CaseVoid,
+            Self::JointPlan => Kind::CaseJointPlan,
+            Self::JointReport => Kind::CaseJointReport,
+            Self::Alert => Kind::CaseAlert,
+            Self::Supervise => Kind::CaseSupervise,
+            Self::SuperviseReply => Kind::CaseSuperviseReply,
         }
     }
 
@@ -216,7 +291,65 @@ impl Action {
                 operator,
             }
             .encode_to_vec(),
-            Self::Deliver => v1::CaseDeliver {
+            Self::AcceptDeemed => v1::CaseAcceptDeemed { operator }.encode_to_vec(),
+            Self::SpecialBegin => v1::CaseSpecialBegin {
+                special: needed("--special", said.special.take())?,
+                procedure: needed("--procedure", said.procedure.take())?,
+                reason: needed("--reason", said.reason.take())?,
+                approver: needed("--approver", said.approver.take())?,
+                working_days: needed("--working-days", said.working_days.take())?,
+                operator,
+            }
+            .encode_to_vec(),
+            Self::SpecialEnd => {
+                v1::CaseSpecialEnd { outcome: needed("--outcome", said.outcome.take())?, operator }
+                    .encode_to_vec()
+            }
+            Self::Transfer => v1::CaseTransfer {
+                authority: needed("--authority", said.authority.take())?,
+                reason: needed("--reason", said.reason.take())?,
+                operator,
+            }
+            .encode_to_vec(),
+            Self::Suspend => {
+                v1::CaseSuspend { reason: needed("--reason", said.reason.take())?, operator }.encode_to_vec()
+            }
+            Self::Resume => v1::CaseResume { operator }.encode_to_vec(),
+            Self::Void => v1::CaseVoid {
+                reason: needed("--reason", said.reason.take())?,
+                approver: needed("--approver", said.approver.take())?,
+                operator,
+            }
+            .encode_to_vec(),
+            Self::JointPlan => v1::CaseJointPlan {
+                tasks: joint_tasks(std::mem::take(&mut said.task))?,
+                policy: needed("--policy", said.policy.take())?,
+                operator,
+            }
+            .encode_to_vec(),
+            Self::JointReport => v1::CaseJointReport {
+                case_id: needed("--sub-case", said.sub_case.take())?.to_string(),
+                outcome: needed("--outcome", said.outcome.take())?,
+                operator,
+            }
+            .encode_to_vec(),
+            Self::Alert => v1::CaseAlert {
+                clock: needed("--clock", said.clock.take())?,
+                level: needed("--alert", said.alert.take())?,
+                due: needed("--due", said.due.take())?,
+            }
+            .encode_to_vec(),
+            Self::Supervise => v1::CaseSupervise {
+                reason: needed("--reason", said.reason.take())?,
+                reply_within_working_days: needed("--working-days", said.working_days.take())?,
+                operator,
+            }
+            .encode_to_vec(),
+            Self::SuperviseReply => {
+                v1::CaseSuperviseReply { reply: needed("--reason", said.reason.take())?, operator }
+                    .encode_to_vec()
+            }
+            Self::Deliver | Self::DeliverDirect => v1::CaseDeliver {
                 method: needed("--method", said.method.take())?,
                 delivered_ms: said.delivered.take().unwrap_or(now).0,
                 operator,
@@ -249,6 +382,9 @@ impl Action {
         match self {
             Self::SupplementSubmit | Self::Lapse => Some(Kind::CaseSupplementRequest),
             Self::WithdrawConfirm => Some(Kind::CaseWithdrawAsk),
+            Self::SpecialEnd => Some(Kind::CaseSpecialBegin),
+            Self::Resume => Some(Kind::CaseSuspend),
+            Self::SuperviseReply => Some(Kind::CaseSupervise),
             _ => None,
         }
     }
@@ -273,6 +409,18 @@ impl Said {
             level,
             stage,
             channel,
+            special,
+            procedure,
+            approver,
+            working_days,
+            outcome,
+            authority,
+            task,
+            policy,
+            sub_case,
+            clock,
+            alert,
+            due,
         } = self;
         [
             ("--reason", reason.is_some()),
@@ -290,6 +438,18 @@ impl Said {
             ("--level", level.is_some()),
             ("--stage", stage.is_some()),
             ("--channel", channel.is_some()),
+            ("--special", special.is_some()),
+            ("--procedure", procedure.is_some()),
+            ("--approver", approver.is_some()),
+            ("--working-days", working_days.is_some()),
+            ("--outcome", outcome.is_some()),
+            ("--authority", authority.is_some()),
+            ("--task", !task.is_empty()),
+            ("--policy", policy.is_some()),
+            ("--sub-case", sub_case.is_some()),
+            ("--clock", clock.is_some()),
+            ("--alert", alert.is_some()),
+            ("--due", due.is_some()),
         ]
         .into_iter()
         .find_map(|(option, there)| there.then_some(option))
@@ -318,13 +478,41 @@ fn supplement_items(items: Vec<String>) -> Result<Vec<v1::SupplementItem>, Failu
         .collect()
 }
 
+fn joint_tasks(tasks: Vec<String>) -> Result<Vec<v1::JointTask>, Failure> {
+    if tasks.is_empty() {
+        return needed("--task", None);
+    }
+    tasks
+        .iter()
+        .map(|task| {
+            let parts: Vec<&str> = task.split('=').collect();
+            let [case_id, assisting, item, days] = parts[..] else { return Err(()) };
+            Ok(v1::JointTask {
+                case_id: case_id.parse::<CaseId>().map_err(|_| ())?.to_string(),
+                assisting: assisting.parse::<NodeId>().map_err(|_| ())?.to_string(),
+                item: item.to_owned(),
+                working_days: days.parse().map_err(|_| ())?,
+            })
+        })
+        .collect::<Result<_, ()>>()
+        .map_err(|()| {
+            Failure::usage(both!(
+                "--task 应写作 子件编号=协办地=事项编码=工作日。",
+                "write --task as CASE=NODE=ITEM=DAYS."
+            ))
+        })
+}
+
 /// Submits an act of a case.
 ///
 /// # Errors
 /// When options are missing or too many, when there is no such case, or the node refuses the act.
 pub async fn act(console: Console, mut clients: Clients, mut args: ActArgs) -> Result<(), Failure> {
     let now = UnixMillis(now_ms().unsigned_abs());
-    if args.action == Action::Deliver && args.key.is_some() && args.said.delivered.is_none() {
+    if matches!(args.action, Action::Deliver | Action::DeliverDirect)
+        && args.key.is_some()
+        && args.said.delivered.is_none()
+    {
         return Err(Failure::usage(both!(
             "使用 --key 时须写明 --delivered：重试的内容必须相同。",
             "with --key state --delivered as well: a retry must say the same."

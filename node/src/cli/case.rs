@@ -8,11 +8,12 @@ use clap::Args;
 use gateway::codes::{CaseNumber, Date, Division, case_number};
 use gateway::id::{CaseId, Kind, MessageId, NodeId};
 use gateway::refusal::RefusalCode;
+use gateway::service::deadline::{AlertLevel, ClockName};
 use gateway::time::UnixMillis;
 use prost::Message as _;
 use proto::local::v1::{
-    CaseRequest, CaseView, ListCasesRequest, MessageState, StatusRequest, SubmitReply, SubmitRequest,
-    WaitRequest,
+    CaseClock, CaseRequest, CaseView, ListCasesRequest, MessageState, StatusRequest, SubmitReply,
+    SubmitRequest, WaitRequest,
 };
 use serde_json::{Value, json};
 
@@ -69,9 +70,22 @@ pub struct ListArgs {
     /// Begin after this case number. 从此编号之后列起
     #[arg(long, value_name = "CASE")]
     pub after: Option<CaseId>,
+    /// Only cases that are late, from this level on. 只列预警、黄牌、红牌
+    #[arg(long, value_parser = ["warning", "yellow", "red"])]
+    pub late: Option<String>,
     /// At most so many. 最多列出
     #[arg(long, default_value_t = 100)]
     pub limit: u32,
+}
+
+/// How bad a level is, none being the least.
+fn rank(level: &str) -> usize {
+    AlertLevel::named(level).map_or(0, |level| level as usize + 1)
+}
+
+/// The worst level of a case.
+fn worst(case: &CaseView) -> usize {
+    case.clocks.iter().map(|clock| rank(&clock.level)).max().unwrap_or(0)
 }
 
 /// Forwards a case.
@@ -194,15 +208,18 @@ pub async fn list(console: Console, mut clients: Clients, args: ListArgs) -> Res
         let page = page.into_inner().cases;
         let Some(last) = page.last() else { break };
         after = last.case_id.clone();
-        let wanted = |case: &CaseView| args.holder.is_none_or(|holder| case.holder == holder.as_str());
+        let late = args.late.as_deref().map_or(0, rank);
+        let wanted = |case: &CaseView| {
+            args.holder.is_none_or(|holder| case.holder == holder.as_str()) && worst(case) >= late
+        };
         cases.extend(page.into_iter().filter(wanted));
     }
     cases.truncate(limit);
     let document = json!({"cases": cases.iter().map(case_json).collect::<Vec<_>>()});
     console.result(&document, |lang| {
         let mut table = Table::new(lang.pick(
-            ["业务协同编号", "状态", "事项", "收件地", "属地", "待办方", "最近变动"],
-            ["case", "state", "item", "receiving", "competent", "holder", "changed"],
+            ["业务协同编号", "状态", "事项", "收件地", "属地", "待办方", "剩余工作日", "最近变动"],
+            ["case", "state", "item", "receiving", "competent", "holder", "working days left", "changed"],
         ));
         for case in &cases {
             table.row([
@@ -212,10 +229,41 @@ pub async fn list(console: Console, mut clients: Clients, args: ListArgs) -> Res
                 case.receiving.clone(),
                 case.competent.clone(),
                 case.holder.clone(),
+                case.clocks.first().map_or_else(String::new, |clock| left(lang, clock)),
                 UnixMillis(case.changed_ms).to_string(),
             ]);
         }
         table.render()
+    })
+}
+
+/// Working days that a clock leaves, and how bad that is.
+fn left(lang: Lang, clock: &CaseClock) -> String {
+    let days = match (clock.unknown_year, clock.paused, clock.working_days_left) {
+        (0, true, _) => lang.pick("暂停计时", "paused").to_owned(),
+        (0, false, days) if days < 0 => lang.pick(format!("逾期 {}", -days), format!("{} over", -days)),
+        (0, false, days) => days.to_string(),
+        (year, _, _) => {
+            lang.pick(format!("未知（无 {year} 年日历）"), format!("unknown (no calendar of {year})"))
+        }
+    };
+    match AlertLevel::named(&clock.level) {
+        Some(level) => format!("{days} {}", lang.pick(level.zh(), level.name())),
+        None => days,
+    }
+}
+
+fn clock_json(clock: &CaseClock) -> Value {
+    json!({
+        "name": clock.name,
+        "owner": clock.owner,
+        "started_ms": clock.started_ms,
+        "working_days": clock.working_days,
+        "due": clock.due,
+        "working_days_left": if clock.unknown_year == 0 { Some(clock.working_days_left) } else { None },
+        "paused": clock.paused,
+        "level": clock.level,
+        "unknown_year": clock.unknown_year,
     })
 }
 
@@ -252,6 +300,17 @@ fn case_json(case: &CaseView) -> Value {
         "rating_receiving": case.rating_receiving,
         "rating_competent": case.rating_competent,
         "withdrawal_asked": case.withdrawal_asked,
+        "mode": case.mode,
+        "parent": case.parent,
+        "deemed_accepted": case.deemed_accepted,
+        "clocks": case.clocks.iter().map(clock_json).collect::<Vec<_>>(),
+        "joint_tasks": case.joint_tasks.iter().map(|task| json!({
+            "case_id": task.case_id,
+            "assisting": task.assisting,
+            "item": task.item,
+            "working_days": task.working_days,
+            "outcome": task.outcome,
+        })).collect::<Vec<_>>(),
         "steps": steps,
     })
 }
@@ -287,6 +346,30 @@ fn case_text(lang: Lang, case: &CaseView) -> String {
     }
     if case.rating_competent != 0 {
         line("评价（办理）", "rating, competent", catalogue::rating(lang, case.rating_competent));
+    }
+    line("方式", "mode", &case.mode);
+    line("母件", "parent", &case.parent);
+    if case.deemed_accepted {
+        line("受理", "acceptance", lang.pick("视为受理", "by silence"));
+    }
+    for task in &case.joint_tasks {
+        let open = lang.pick("未办结", "open");
+        let outcome = if task.outcome.is_empty() { open } else { &task.outcome };
+        line("子件", "sub-task", &format!("{} {} {} {outcome}", task.case_id, task.assisting, task.item));
+    }
+    for clock in &case.clocks {
+        let name = ClockName::named(&clock.name)
+            .map_or(clock.name.as_str(), |name| lang.pick(name.zh(), name.name()));
+        let who = lang.pick("由", "by");
+        let until = lang.pick("截止", "until");
+        let days = lang.pick("剩余工作日", "working days left");
+        let text = format!(
+            "{name} {who} {} {until} {} {days} {}",
+            clock.owner,
+            if clock.due.is_empty() { "?" } else { &clock.due },
+            left(lang, clock)
+        );
+        line("期限", "limit", &text);
     }
     let mut table = Table::new(
         lang.pick(["时间", "环节", "发送方", "序号", "说明"], ["time", "step", "from", "index", "note"]),

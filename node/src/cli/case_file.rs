@@ -17,12 +17,14 @@
 //!     {"code": "M03", "form": "electronic", "licence_id": "1.2.156.3005.2.…", "recognition_rule": "R1"}
 //!   ],
 //!   "form": {"地址": "…"},
-//!   "window": "W01", "operator": "10023", "walkthrough": false
+//!   "window": "W01", "operator": "10023", "walkthrough": false,
+//!   "mode": "DDLB", "parent": "KST4306004212002026112300000002V"
 //! }
 //! ```
 //!
 //! `to`, `item` and `applicant` are needed. `case_id` (业务协同编号) is minted when absent,
-//! `received` (收件 at the window) is now, `project_number` (办件编号) is the case id.
+//! `received` (收件 at the window) is now, `project_number` (办件编号) is the case id. `mode` is the one
+//! that the agreement lists for the item (QCWB, YDDS, DDLB); `parent` makes it a sub-task of 多地联办.
 
 use std::collections::BTreeMap;
 
@@ -68,6 +70,34 @@ pub struct CaseFile {
     pub operator: String,
     #[serde(default)]
     pub walkthrough: bool,
+    #[serde(default)]
+    pub mode: Option<ModeCode>,
+    #[serde(default, deserialize_with = "parsed_if_present")]
+    pub parent: Option<CaseId>,
+}
+
+/// 办理方式.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub enum ModeCode {
+    /// 全程网办.
+    #[serde(rename = "QCWB")]
+    Online,
+    /// 异地代收代办.
+    #[serde(rename = "YDDS")]
+    ReceivedElsewhere,
+    /// 多地联办.
+    #[serde(rename = "DDLB")]
+    Joint,
+}
+
+impl ModeCode {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Online => "QCWB",
+            Self::ReceivedElsewhere => "YDDS",
+            Self::Joint => "DDLB",
+        }
+    }
 }
 
 /// 服务对象 1, GB/T 39046-2020 A.
@@ -186,6 +216,8 @@ impl CaseFile {
             operator: self.operator.clone(),
             applicant_kind: self.applicant_kind.clone(),
             walkthrough: self.walkthrough,
+            mode: self.mode.map(ModeCode::code).unwrap_or_default().to_owned(),
+            parent: self.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
         })
     }
 }

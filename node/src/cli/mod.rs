@@ -23,6 +23,7 @@ pub mod reconcile;
 pub mod rotate;
 #[cfg(test)]
 mod samples;
+pub mod standard;
 pub mod status;
 pub mod store;
 pub mod trust;
@@ -167,6 +168,10 @@ pub enum BlobCommand {
 pub enum StandardCommand {
     /// Sign a standard and send it to a partner. 发布标准
     Publish(document::PublishArgs),
+    /// Look for catch-all clauses and vague wording before it is signed. 查兜底条款与模糊语言
+    Check(standard::CheckArgs),
+    /// Compare two standards: same, stricter, different. 比较两份标准
+    Diff(standard::DiffArgs),
 }
 
 /// `tongban agreement …`
@@ -331,6 +336,8 @@ fn dispatch(console: Console, node: &Node, command: Command) -> Result<ExitCode,
         Command::Standard(StandardCommand::Publish(args)) => {
             node.ask(|clients| document::publish(console, clients, "standard", args))?
         }
+        Command::Standard(StandardCommand::Check(args)) => standard::check(console, &args)?,
+        Command::Standard(StandardCommand::Diff(args)) => standard::diff(console, &args)?,
         Command::Agreement(AgreementCommand::Sign(args)) => {
             node.ask(|clients| document::publish(console, clients, "agreement", args))?
         }

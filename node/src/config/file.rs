@@ -29,6 +29,15 @@ pub struct FileTable {
     pub log: Option<LogTable>,
     pub observe: Option<ObserveTable>,
     pub alarm: Option<AlarmTable>,
+    pub calendar: Option<CalendarTable>,
+}
+
+/// `[calendar]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "each setting is explained in tongban.sample.toml")]
+pub struct CalendarTable {
+    pub file: Option<PathBuf>,
 }
 
 /// `[peer_listener]`.
@@ -133,6 +142,7 @@ pub fn known_keys() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("log", names_of::<LogTable>()),
         ("observe", names_of::<ObserveTable>()),
         ("alarm", names_of::<AlarmTable>()),
+        ("calendar", names_of::<CalendarTable>()),
     ])
 }
 

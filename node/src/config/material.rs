@@ -1,11 +1,13 @@
 //! What a configuration points at: certificates, keys, trust, folders. Looked at by `config check`
 //! and by `serve` before the first socket opens.
 
+use std::io::Read as _;
 use std::path::Path;
 
 use certs::administration::log::read_head;
 use certs::{Identity, Purpose, TrustError, TrustStore};
 use gateway::id::NodeId;
+use gateway::service::calendar::{Calendar, FILE_BYTES_MAX};
 
 use super::{Config, ConfigError, Problem};
 use crate::both;
@@ -22,6 +24,8 @@ pub struct Material {
     pub older_signing_chains: Vec<Vec<Vec<u8>>>,
     /// Whom this node trusts, as of now.
     pub trust: TrustStore,
+    /// Working days: the years of this release, and those of the configured file.
+    pub calendar: Calendar,
 }
 
 impl Material {
@@ -60,9 +64,10 @@ impl Material {
         }
         found.data_dir(&config.data_dir);
         found.bundle_dir(config.bundle_dir.as_deref());
-        match (tls, signing, trust) {
-            (Some(tls), Some(signing), Some(trust)) if found.problems.is_empty() => {
-                Ok(Self { tls, signing, older_signing_chains, trust })
+        let calendar = found.calendar(config.calendar_file.as_deref());
+        match (tls, signing, trust, calendar) {
+            (Some(tls), Some(signing), Some(trust), Some(calendar)) if found.problems.is_empty() => {
+                Ok(Self { tls, signing, older_signing_chains, trust, calendar })
             }
             _ => Err(ConfigError { file: config.file.clone(), problems: found.problems }),
         }
@@ -122,6 +127,30 @@ impl Found {
                 both!("目录 {shown} 不存在；请先建立。", "the folder {shown} does not exist; make it first."),
             );
         }
+    }
+
+    /// The years of this release, and those of a file, which win where both know a year.
+    fn calendar(&mut self, file: Option<&Path>) -> Option<Calendar> {
+        let Some(file) = file else { return Some(Calendar::built_in().clone()) };
+        let read = || {
+            let mut text = String::new();
+            std::fs::File::open(file)?.take(FILE_BYTES_MAX as u64 + 1).read_to_string(&mut text)?;
+            Ok::<_, std::io::Error>(text)
+        };
+        let shown = file.display();
+        let wrong = match read().map(|text| text.parse::<Calendar>()) {
+            Ok(Ok(calendar)) => return Some(Calendar::built_in().with(&calendar)),
+            Ok(Err(error)) => both!(
+                "工作日历 {shown} 有误：{error}；请照国务院办公厅的节假日安排更正。",
+                "the calendar {shown} is wrong: {error}; correct it after the State Council's notice."
+            ),
+            Err(error) => both!(
+                "读不了工作日历 {shown}（{error}）；请核对路径与权限。",
+                "cannot read the calendar {shown} ({error}); check the path and its permissions."
+            ),
+        };
+        self.problem("calendar.file", wrong);
+        None
     }
 
     /// The folder itself is made at the first start; the one above it has to be there.

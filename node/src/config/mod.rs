@@ -67,6 +67,8 @@ pub struct Config {
     pub observe: Option<SocketAddr>,
     /// Who is told about alarms.
     pub alarm: Alarm,
+    /// Holidays of years beyond those of this release; `None`: no others.
+    pub calendar_file: Option<PathBuf>,
 }
 
 /// Who is told about alarms, beside the log.
@@ -298,6 +300,7 @@ impl Check<'_> {
         let log = self.log(table.log.unwrap_or_default());
         let observe = self.observe(table.observe, peer_listener.flatten());
         let alarm = self.alarm(table.alarm.unwrap_or_default());
+        let calendar_file = table.calendar.unwrap_or_default().file.map(|file| self.base.join(file));
         let peers = self.peers(table.peer, node, matches!(peer_listener, Some(None)));
         Some(Config {
             file: path.to_owned(),
@@ -314,6 +317,7 @@ impl Check<'_> {
             log,
             observe: observe?,
             alarm: alarm?,
+            calendar_file,
         })
     }
 

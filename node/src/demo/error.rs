@@ -30,6 +30,9 @@ pub enum DemoError {
     /// Certificates cannot be issued.
     #[error(transparent)]
     Pki(#[from] devpki::PkiError),
+    /// `--scenario` names none.
+    #[error("there is no scenario {0}; `tongban demo --scenario list` names them")]
+    NoScenario(String),
     /// Somebody pressed Ctrl-C, or ended the process.
     #[error("interrupted")]
     Interrupted,
@@ -91,6 +94,10 @@ impl From<DemoError> for Failure {
                     "{path} is not empty; --keep needs a folder that is empty or does not exist yet."
                 ))
             }
+            DemoError::NoScenario(name) => Self::usage(both!(
+                "没有名为 {name} 的演示；用 tongban demo --scenario list 查看。",
+                "There is no scenario {name}; `tongban demo --scenario list` names them."
+            )),
             DemoError::Interrupted => Self::exit(EXIT_INTERRUPTED),
             DemoError::File { .. } | DemoError::Pki(_) | DemoError::NodeEnded { .. } => {
                 Self::system(both!("演示未能完成：{said}", "The demo did not come to its end: {said}"))

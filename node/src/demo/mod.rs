@@ -3,6 +3,8 @@
 //! end. Everything goes through the nodes' public doors: their processes, their local sockets, their
 //! wire. Nothing here reaches into the exchange core.
 //!
+//! `scenario` shows one system at a time instead (`--scenario`).
+//!
 //! `rig` runs the processes, `treaty` concludes the agreement, `story` and `load` do the work through
 //! `desk` (one business system's connection) and `driver` (one that works from its inbox), `window`
 //! and `competent` know what each side says, `course` what becomes of each case, `checks` and
@@ -21,6 +23,7 @@ pub(crate) mod load;
 pub(crate) mod narrate;
 pub(crate) mod place;
 pub(crate) mod rig;
+mod scenario;
 mod story;
 mod summary;
 pub(crate) mod treaty;
@@ -53,6 +56,9 @@ const LOOK: Duration = Duration::from_millis(5);
 /// What `tongban demo` is asked for.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DemoArgs {
+    /// Show one system instead: its name, `all`, or `list` for their names. 只演示一个系统
+    #[arg(long, value_name = "NAME")]
+    pub scenario: Option<String>,
     /// Cases of the load; at least 71, one for each item.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(71..=100_000))]
     pub cases: u32,
@@ -81,6 +87,9 @@ pub struct DemoArgs {
 /// # Errors
 /// What kept the demo from its end. Both processes have ended by then; the folder with their logs stays.
 pub async fn run(args: &DemoArgs, chinese: bool, json: bool) -> Result<bool, DemoError> {
+    if let Some(name) = &args.scenario {
+        return scenario::run(name, args, chinese, json).await;
+    }
     let narrator = Narrator::new(chinese, json);
     let now = SystemClock.now();
     let now_ms = i64::try_from(now.0).unwrap_or(i64::MAX);

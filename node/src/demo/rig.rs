@@ -152,6 +152,12 @@ impl Node {
         self.home.join("node.log")
     }
 
+    /// Puts a file into the node's folder, before the node starts.
+    pub(crate) fn give(&self, name: &str, content: &str) -> Result<(), DemoError> {
+        let file = self.home.join(name);
+        std::fs::write(&file, content).map_err(DemoError::file(&file))
+    }
+
     /// Adds lines to the end of the configuration, before the node starts.
     pub(crate) fn configure(&self, lines: &str) -> Result<(), DemoError> {
         let text = std::fs::read_to_string(&self.config).map_err(DemoError::file(&self.config))?;

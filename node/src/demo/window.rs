@@ -57,6 +57,8 @@ pub(crate) fn application(
         operator: OPERATOR.to_owned(),
         applicant_kind: applicant.kind.to_owned(),
         walkthrough: false,
+        mode: String::new(),
+        parent: String::new(),
     }
 }
 

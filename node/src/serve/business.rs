@@ -11,7 +11,9 @@ use gateway::gateway::{CaseEntry, Gateway, MessageState, Named};
 use gateway::id::{CaseId, Digest, Kind, LogPosition, MessageId, NodeId};
 use gateway::limits::{BODY_BYTES_MAX, BODY_SALT_BYTES};
 use gateway::refusal::{Refusal, RefusalCode};
+use gateway::service::calendar::Calendar;
 use gateway::service::case::CaseState;
+use gateway::service::deadline::{self, Clock};
 use gateway::time::UnixMillis;
 use proto::local::v1 as pb;
 use proto::local::v1::business_server::Business;
@@ -39,6 +41,42 @@ pub struct BusinessService {
     pub gateway: Gateway,
     /// Who submits how much.
     pub submitters: Arc<Submitters>,
+    /// Working days, for the clocks of cases.
+    pub calendar: Arc<Calendar>,
+}
+
+/// What a view of a case is made with.
+#[derive(Clone)]
+struct Viewer {
+    gateway: Gateway,
+    calendar: Arc<Calendar>,
+}
+
+impl Viewer {
+    fn view(&self, entry: CaseEntry) -> pb::CaseView {
+        let clocks = match (self.gateway.limits(&entry.case), &entry.refused) {
+            (Some(limits), None) => {
+                deadline::clocks(&entry.case, limits, &self.calendar, self.gateway.clock().now())
+            }
+            _ => Vec::new(),
+        };
+        pb::CaseView { clocks: clocks.iter().map(clock_view).collect(), ..case_view(entry) }
+    }
+}
+
+fn clock_view(clock: &Clock) -> pb::CaseClock {
+    let unknown = clock.due.and(clock.left).err();
+    pb::CaseClock {
+        name: clock.name.name().to_owned(),
+        owner: clock.owner.to_string(),
+        started_ms: clock.started.0,
+        working_days: clock.working_days,
+        due: clock.due.map_or_else(|_| String::new(), |due| due.to_string()),
+        working_days_left: clock.left.unwrap_or(0),
+        paused: clock.paused,
+        level: clock.level.map_or("", |level| level.name()).to_owned(),
+        unknown_year: unknown.map_or(0, |unknown| u32::from(unknown.0)),
+    }
 }
 
 /// A refusal of what a caller wrote.
@@ -205,6 +243,28 @@ pub fn case_view(entry: CaseEntry) -> pb::CaseView {
         withdrawal_asked: case.withdrawal_asked,
         item_name: gateway::codes::item::item(&case.item)
             .map_or_else(String::new, |item| item.name.to_owned()),
+        mode: case.mode.map_or("", |mode| mode.code()).to_owned(),
+        parent: case.parent.as_ref().map_or_else(String::new, ToString::to_string),
+        deemed_accepted: case.deemed_accepted,
+        clocks: Vec::new(),
+        joint_tasks: case
+            .joint
+            .iter()
+            .flat_map(|plan| &plan.tasks)
+            .map(|(task, outcome)| pb::JointTaskView {
+                case_id: task.case.to_string(),
+                assisting: task.assisting.to_string(),
+                item: task.item.clone(),
+                working_days: task.working_days,
+                outcome: outcome.map_or("", |outcome| outcome.name()).to_owned(),
+            })
+            .collect(),
+    }
+}
+
+impl BusinessService {
+    fn viewer(&self) -> Viewer {
+        Viewer { gateway: self.gateway.clone(), calendar: Arc::clone(&self.calendar) }
     }
 }
 
@@ -285,7 +345,7 @@ impl Business for BusinessService {
             gateway.case(&id)?.ok_or_else(|| Refusal::new(RefusalCode::CaseUnknown, id.as_str()))
         })
         .await?;
-        Ok(Response::new(case_view(entry)))
+        Ok(Response::new(self.viewer().view(entry)))
     }
 
     async fn list_cases(
@@ -303,14 +363,14 @@ impl Business for BusinessService {
             let known: Vec<_> = CaseState::ALL.iter().map(|state| state.name()).collect();
             return Err(invalid(format!("state: {wanted} is none of {}, refused", known.join(", "))));
         }
-        let gateway = self.gateway.clone();
+        let (gateway, viewer) = (self.gateway.clone(), self.viewer());
         let cases = blocking(move || {
             let mut cases = Vec::new();
             loop {
                 let page = gateway.cases(after.as_ref(), CASES_PAGE_MAX)?;
                 let full = page.len() == CASES_PAGE_MAX;
                 after = page.last().map(|entry| entry.id.clone());
-                for view in page.into_iter().map(case_view) {
+                for view in page.into_iter().map(|entry| viewer.view(entry)) {
                     if wanted.is_empty() || view.state == wanted {
                         cases.push(view);
                         if cases.len() == limit {

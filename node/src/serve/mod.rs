@@ -171,6 +171,7 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
         let gateway = gateway.clone();
         async move { gateway.watch_disk().await }
     });
+    let calendar = Arc::new(material.calendar);
     let submitters = Arc::new(Submitters::new(config.bounds.submitter, gateway.clock()));
 
     let LocalSocket { listener, guard } = local;
@@ -181,7 +182,7 @@ async fn serve(console: Console, config: Config, material: Material) -> Result<(
             .initial_connection_window_size(4 * LOCAL_WINDOW_BYTES)
             .max_frame_size(LOCAL_FRAME_BYTES)
             .add_service(
-                BusinessServer::new(BusinessService { gateway: gateway.clone(), submitters })
+                BusinessServer::new(BusinessService { gateway: gateway.clone(), submitters, calendar })
                     .max_decoding_message_size(LOCAL_REQUEST_BYTES_MAX)
                     .max_encoding_message_size(LOCAL_MESSAGE_BYTES_MAX),
             )

@@ -1,11 +1,15 @@
 //! What happens to a case: acts, and the facts that record them. No personal data is in here: the
 //! applicant, the agent, the form and the holder of a licence stay in the entry's body.
 
+use super::super::agreement::Mode;
 use super::super::date::Date;
+use super::super::deadline::{AlertLevel, ClockName};
 use super::super::licence::{Licence, LicenceState};
 use super::super::rating::{Level, Stage};
 use super::super::standard::Material;
-use crate::id::{Digest, Kind, LogPosition, MessageId, NodeId, Owner};
+use super::joint::{JointPolicy, JointTask, TaskOutcome};
+use super::special::SpecialKind;
+use crate::id::{CaseId, Digest, Kind, LogPosition, MessageId, NodeId, Owner};
 use crate::time::UnixMillis;
 use std::fmt;
 
@@ -78,6 +82,11 @@ pub struct Application {
     pub applicant_kind: String,
     /// 演练件: a rehearsal, left out of statistics.
     pub walkthrough: bool,
+    /// How the case is done, as the agreement lists the item; `None`: said by a node of a release that
+    /// knows one life only, that of 异地代收代办.
+    pub mode: Option<Mode>,
+    /// 多地联办: the parent case of which this one is a sub-task; `None`: it is none.
+    pub parent: Option<CaseId>,
 }
 
 /// One thing the applicant must supply (补正).
@@ -259,6 +268,115 @@ pub enum CaseEvent {
         /// By which channel the applicant rated.
         channel: String,
     },
+    /// 视为受理 (行政许可法 art. 32).
+    DeemedAccepted {
+        /// Who acts; the node's own clock where it is empty.
+        operator: String,
+    },
+    /// 特别程序开始.
+    SpecialBegun {
+        /// Whether it lengthens the limit or stops the clock.
+        special: SpecialKind,
+        /// Which procedure: 听证, 检验, 检测, 检疫, 鉴定, 专家评审, 延长审批 ….
+        procedure: String,
+        /// Why, told to the applicant in writing (art. 45).
+        reason: String,
+        /// 批准人.
+        approver: String,
+        /// Working days it takes, or by which the limit is longer.
+        working_days: u32,
+        /// Who acts.
+        operator: String,
+    },
+    /// 特别程序结束.
+    SpecialEnded {
+        /// What came of it.
+        outcome: String,
+        /// Who acts.
+        operator: String,
+    },
+    /// 转报.
+    Transferred {
+        /// To which authority.
+        authority: String,
+        /// Why.
+        reason: String,
+        /// Who acts.
+        operator: String,
+    },
+    /// 已送达, by the competent place itself.
+    DeliveredDirectly {
+        /// How.
+        method: String,
+        /// When the applicant had it.
+        delivered: UnixMillis,
+        /// Who acts.
+        operator: String,
+    },
+    /// 挂起.
+    Suspended {
+        /// Why.
+        reason: String,
+        /// Who acts.
+        operator: String,
+    },
+    /// 恢复办理.
+    Resumed {
+        /// Who acts.
+        operator: String,
+    },
+    /// 作废.
+    Voided {
+        /// What is wrong with the data.
+        reason: String,
+        /// 批准人.
+        approver: String,
+        /// Who acts.
+        operator: String,
+    },
+    /// 联办分派.
+    JointPlanned {
+        /// Who does what.
+        tasks: Vec<JointTask>,
+        /// What a refused sub-task means for the parent.
+        policy: JointPolicy,
+        /// Who acts.
+        operator: String,
+    },
+    /// 联办结果.
+    JointReported {
+        /// Which sub-task.
+        task: CaseId,
+        /// How it ended.
+        outcome: TaskOutcome,
+        /// Who acts.
+        operator: String,
+    },
+    /// 监察预警.
+    Alerted {
+        /// Which clock.
+        clock: ClockName,
+        /// How bad.
+        level: AlertLevel,
+        /// The last day of the limit.
+        due: Date,
+    },
+    /// 督办: the other place has to say why it is late.
+    Supervised {
+        /// What is asked.
+        reason: String,
+        /// Working days for the answer.
+        reply_within_working_days: u32,
+        /// Who acts.
+        operator: String,
+    },
+    /// 督办回复.
+    SuperviseReplied {
+        /// The answer.
+        reply: String,
+        /// Who acts.
+        operator: String,
+    },
 }
 
 impl CaseEvent {
@@ -284,11 +402,24 @@ impl CaseEvent {
             Self::WithdrawalConfirmed { .. } => Kind::CaseWithdrawConfirm,
             Self::Closed { .. } => Kind::CaseClose,
             Self::Rated { .. } => Kind::CaseRate,
+            Self::DeemedAccepted { .. } => Kind::CaseAcceptDeemed,
+            Self::SpecialBegun { .. } => Kind::CaseSpecialBegin,
+            Self::SpecialEnded { .. } => Kind::CaseSpecialEnd,
+            Self::Transferred { .. } => Kind::CaseTransfer,
+            Self::DeliveredDirectly { .. } => Kind::CaseDeliverDirect,
+            Self::Suspended { .. } => Kind::CaseSuspend,
+            Self::Resumed { .. } => Kind::CaseResume,
+            Self::Voided { .. } => Kind::CaseVoid,
+            Self::JointPlanned { .. } => Kind::CaseJointPlan,
+            Self::JointReported { .. } => Kind::CaseJointReport,
+            Self::Alerted { .. } => Kind::CaseAlert,
+            Self::Supervised { .. } => Kind::CaseSupervise,
+            Self::SuperviseReplied { .. } => Kind::CaseSuperviseReply,
         })
     }
 
-    /// Whether the reason that the law wants in writing is missing: 退件, 不予受理, 不予 and 补正告知 need
-    /// one (行政许可法 arts. 32, 38).
+    /// Whether the reason that has to be given in writing is missing: 退件, 不予受理, 不予 and 补正告知
+    /// (行政许可法 arts. 32, 38), 特别程序 (art. 45), 转报, 挂起, 作废, 督办 and its answer.
     pub fn lacks_reason(&self) -> bool {
         match self {
             Self::Returned { reason, .. } => reason.trim().is_empty(),
@@ -296,10 +427,23 @@ impl CaseEvent {
             Self::SupplementRequested { items, .. } => {
                 items.is_empty() || items.iter().any(|item| item.what.trim().is_empty())
             }
+            Self::SpecialBegun { reason, .. }
+            | Self::Transferred { reason, .. }
+            | Self::Suspended { reason, .. }
+            | Self::Voided { reason, .. }
+            | Self::Supervised { reason, .. }
+            | Self::SuperviseReplied { reply: reason, .. } => reason.trim().is_empty(),
             Self::Received(_)
             | Self::Forwarded(_)
             | Self::SignedFor { .. }
             | Self::Accepted { .. }
+            | Self::DeemedAccepted { .. }
+            | Self::SpecialEnded { .. }
+            | Self::DeliveredDirectly { .. }
+            | Self::Resumed { .. }
+            | Self::JointPlanned { .. }
+            | Self::JointReported { .. }
+            | Self::Alerted { .. }
             | Self::SupplementSubmitted { .. }
             | Self::SupplementLapsed { .. }
             | Self::Reviewed { .. }
@@ -311,6 +455,14 @@ impl CaseEvent {
             | Self::WithdrawalConfirmed { .. }
             | Self::Closed { .. }
             | Self::Rated { .. } => false,
+        }
+    }
+
+    /// Whether the name of whoever approved it is missing: 特别程序 and 作废 need one.
+    pub fn lacks_approver(&self) -> bool {
+        match self {
+            Self::SpecialBegun { approver, .. } | Self::Voided { approver, .. } => approver.trim().is_empty(),
+            _ => false,
         }
     }
 }

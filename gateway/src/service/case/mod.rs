@@ -1,22 +1,29 @@
-//! A case (办件) of 异地代收代办, from 收件 to 办结, between one receiving place (收件地) and one competent
-//! place (属地).
+//! A case (办件), from 收件 to 办结, between one receiving place (收件地) and one competent place (属地), in
+//! one of three modes: 全程网办, 异地代收代办, 多地联办.
 //!
 //! `table` says which act is allowed when, `fold` turns the two places' facts into one [`Case`] that
-//! is the same on both sides, and [`judge`] says whether one more fact is allowed. Deadlines, the
-//! agreement and the standard are not looked at here.
+//! is the same on both sides, and [`judge`] says whether one more fact is allowed. `page` writes the
+//! table for people. Deadlines, the agreement and the standard are not looked at here.
 
 mod event;
 mod fold;
+mod joint;
+pub mod page;
+mod special;
 mod state;
 mod table;
 
 pub use event::{Act, Application, CaseEvent, CaseFact, RECEIVE, ResultLicence, SupplementItem, Written};
 pub use fold::{before, fold, judge};
+pub use joint::{JointPlan, JointPolicy, JointTask, TASKS_MAX, TaskOutcome};
+pub use special::{EXTENSION_WORKING_DAYS_MAX, JOINT_EXTENSION_WORKING_DAYS_MAX, Special, SpecialKind};
 pub use state::CaseState;
-pub use table::{is_undecided, next};
+pub use table::{Row, To, is_undecided, next, row_of, rows};
 
+use super::agreement::Mode;
+use super::deadline::{AlertLevel, ClockName};
 use super::rating::{Level, Stage};
-use crate::id::{Digest, LogPosition, MessageId, NodeId, Owner};
+use crate::id::{CaseId, Digest, Kind, LogPosition, MessageId, NodeId, Owner};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::time::UnixMillis;
 
@@ -37,6 +44,19 @@ pub struct Step {
     pub message_id: MessageId,
     /// `None`: it took effect. Otherwise it is parked, and this is why.
     pub note: Option<RefusalCode>,
+}
+
+/// 督办 of one place by the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Supervision {
+    /// Who asks.
+    pub by: NodeId,
+    /// When.
+    pub asked: UnixMillis,
+    /// Working days for the answer.
+    pub reply_within_working_days: u32,
+    /// When it was answered; `None`: not yet.
+    pub replied: Option<UnixMillis>,
 }
 
 /// What the facts of a case amount to.
@@ -87,6 +107,24 @@ pub struct Case {
     pub rating_receiving: Option<Level>,
     /// Rating of the competent place.
     pub rating_competent: Option<Level>,
+    /// How it is done; `None`: its forward does not say.
+    pub mode: Option<Mode>,
+    /// The parent of which it is a sub-task.
+    pub parent: Option<CaseId>,
+    /// Whether it was accepted by silence (视为受理).
+    pub deemed_accepted: bool,
+    /// 特别程序, in order; only the last can be open.
+    pub specials: Vec<Special>,
+    /// Times of suspension: from, until; the last is open while the case is suspended.
+    pub suspensions: Vec<(UnixMillis, Option<UnixMillis>)>,
+    /// Where it stood when it was suspended.
+    pub suspended_from: Option<CaseState>,
+    /// 联办分派 of a parent.
+    pub joint: Option<JointPlan>,
+    /// 督办, in order.
+    pub supervisions: Vec<Supervision>,
+    /// The worst 监察预警 of each clock.
+    pub alerts: Vec<(ClockName, AlertLevel)>,
 }
 
 impl Case {
@@ -115,6 +153,49 @@ impl Case {
             result: None,
             rating_receiving: None,
             rating_competent: None,
+            mode: None,
+            parent: None,
+            deemed_accepted: false,
+            specials: Vec::new(),
+            suspensions: Vec::new(),
+            suspended_from: None,
+            joint: None,
+            supervisions: Vec::new(),
+            alerts: Vec::new(),
+        }
+    }
+
+    /// When an act last took effect, by its author's clock.
+    pub fn last(&self, kind: Kind) -> Option<UnixMillis> {
+        let took_effect = |step: &&Step| step.act == Act::Kind(kind) && step.note.is_none();
+        self.steps.iter().rev().find(took_effect).map(|step| step.created)
+    }
+
+    /// How a sub-task ended for its parent; `None`: it has not.
+    pub fn outcome(&self) -> Option<TaskOutcome> {
+        let did = |kind| self.last(kind).is_some();
+        match self.state {
+            CaseState::Granted | CaseState::LicenceIssued | CaseState::InDelivery | CaseState::Delivered => {
+                Some(TaskOutcome::Granted)
+            }
+            CaseState::Closed if did(Kind::CaseGrant) => Some(TaskOutcome::Granted),
+            CaseState::Closed if did(Kind::CaseWithdrawConfirm) => Some(TaskOutcome::Withdrawn),
+            CaseState::Closed | CaseState::Returned | CaseState::Rejected | CaseState::Denied => {
+                Some(TaskOutcome::Denied)
+            }
+            CaseState::SupplementLapsed | CaseState::Withdrawn | CaseState::Voided => {
+                Some(TaskOutcome::Withdrawn)
+            }
+            CaseState::Unopened
+            | CaseState::Received
+            | CaseState::Forwarded
+            | CaseState::SignedFor
+            | CaseState::Accepted
+            | CaseState::SupplementRequested
+            | CaseState::UnderReview
+            | CaseState::SpecialProcedure
+            | CaseState::Transferred
+            | CaseState::Suspended => None,
         }
     }
 
@@ -124,10 +205,12 @@ impl Case {
             return Some(self.competent);
         }
         match self.state {
-            CaseState::Unopened
-            | CaseState::Received
-            | CaseState::SupplementRequested
-            | CaseState::InDelivery => Some(self.receiving),
+            CaseState::Unopened | CaseState::Received | CaseState::SupplementRequested => {
+                Some(self.receiving)
+            }
+            // who hands it over: without a window the competent place
+            CaseState::InDelivery if self.mode == Some(Mode::Online) => Some(self.competent),
+            CaseState::InDelivery => Some(self.receiving),
             CaseState::Forwarded
             | CaseState::SignedFor
             | CaseState::Accepted
@@ -138,8 +221,11 @@ impl Case {
             | CaseState::Denied
             | CaseState::LicenceIssued
             | CaseState::Delivered
+            | CaseState::SpecialProcedure
+            | CaseState::Transferred
+            | CaseState::Suspended
             | CaseState::Withdrawn => Some(self.competent),
-            CaseState::Returned | CaseState::Closed => None,
+            CaseState::Returned | CaseState::Closed | CaseState::Voided => None,
         }
     }
 
@@ -156,14 +242,20 @@ impl Case {
     /// Where an event by `author` would lead. The one rule: [`judge`] asks it, `fold` obeys it.
     ///
     /// # Errors
-    /// A `case.*` code: wrong role, unknown, exists, wrong state, second supplement, missing reason.
+    /// A `case.*` code: wrong role, unknown, exists, wrong state, second supplement, missing reason or
+    /// approver, and those that the row of the act names.
     pub fn admits(&self, author: NodeId, event: &CaseEvent) -> Result<CaseState, Refusal> {
         let act = event.act();
         let refuse = |code| Err(Refusal::new(code, format!("act={act} state={}", self.state)));
         if !self.owns(author, act) {
             return refuse(RefusalCode::CaseWrongRole);
         }
-        let Some(next) = next(self.state, act) else {
+        let next = next(self.state, act).and_then(|to| match to {
+            To::State(next) => Some(next),
+            To::Same => Some(self.state),
+            To::Back => self.suspended_from,
+        });
+        let Some(next) = next else {
             return refuse(match (event, self.state) {
                 (CaseEvent::Received(_) | CaseEvent::Forwarded(_), _) => RefusalCode::CaseExists,
                 (_, CaseState::Unopened) => RefusalCode::CaseUnknown,
@@ -181,6 +273,11 @@ impl Case {
             CaseEvent::WithdrawalConfirmed { .. } => !self.withdrawal_asked,
             CaseEvent::Rated { stage: Stage::Receiving, .. } => self.rating_receiving.is_some(),
             CaseEvent::Rated { stage: Stage::Competent, .. } => self.rating_competent.is_some(),
+            CaseEvent::SuperviseReplied { .. } => self.unanswered(author).is_none(),
+            // an alert says something new, or nothing
+            CaseEvent::Alerted { clock, level, .. } => {
+                self.alerts.iter().any(|(known, worst)| known == clock && worst >= level)
+            }
             _ => false,
         };
         if done_before {
@@ -189,7 +286,54 @@ impl Case {
         if event.lacks_reason() {
             return refuse(RefusalCode::CaseReasonMissing);
         }
-        Ok(next)
+        if event.lacks_approver() {
+            return refuse(RefusalCode::CaseApproverMissing);
+        }
+        // a case that says no mode is of a release that knew one life, and had no joint tasks
+        let modes = row_of(act).modes;
+        if self.mode.map_or(modes == [Mode::Joint], |mode| !modes.contains(&mode)) {
+            return refuse(RefusalCode::CaseModeMismatch);
+        }
+        match self.holds_jointly(event).and_then(|()| self.holds_extension(event)) {
+            Ok(()) => Ok(next),
+            Err(code) => refuse(code),
+        }
+    }
+
+    /// The first 督办 of the other place that waits for `author`.
+    fn unanswered(&self, author: NodeId) -> Option<usize> {
+        self.supervisions.iter().position(|asked| asked.by != author && asked.replied.is_none())
+    }
+
+    /// What 多地联办 asks of a parent.
+    fn holds_jointly(&self, event: &CaseEvent) -> Result<(), RefusalCode> {
+        match event {
+            // a sub-task hands nothing on: two levels are what the reforms know
+            CaseEvent::JointPlanned { tasks, .. } => {
+                let may = self.joint.is_none() && self.parent.is_none() && joint::well_formed(tasks);
+                may.then_some(()).ok_or(RefusalCode::CaseJointTask)
+            }
+            CaseEvent::JointReported { task, .. } => {
+                let tasks = self.joint.iter().flat_map(|plan| &plan.tasks);
+                let open = tasks.filter(|(known, outcome)| known.case == *task && outcome.is_none()).count();
+                (open == 1).then_some(()).ok_or(RefusalCode::CaseJointTask)
+            }
+            CaseEvent::Granted(_) if self.mode == Some(Mode::Joint) && self.parent.is_none() => {
+                let may = self.joint.as_ref().is_some_and(JointPlan::may_be_granted);
+                may.then_some(()).ok_or(RefusalCode::CaseJointUnfinished)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// 延长审批: once, and within the law.
+    fn holds_extension(&self, event: &CaseEvent) -> Result<(), RefusalCode> {
+        let CaseEvent::SpecialBegun { special: SpecialKind::Extension, working_days, .. } = event else {
+            return Ok(());
+        };
+        let first = self.specials.iter().all(|special| special.kind != SpecialKind::Extension);
+        let within = (1..=special::extension_max(self.mode)).contains(working_days);
+        (first && within).then_some(()).ok_or(RefusalCode::CaseExtensionLimit)
     }
 
     /// Adds a fact to the timeline, and its effect when it is admitted.
@@ -217,6 +361,8 @@ impl Case {
                 self.applicant_kind.clone_from(&application.applicant_kind);
                 self.walkthrough = application.walkthrough;
                 self.received = Some(application.received);
+                self.mode = application.mode;
+                self.parent.clone_from(&application.parent);
                 self.opened = fact.created;
                 self.agreement = fact.agreement;
                 self.standard = fact.standard;
@@ -234,7 +380,59 @@ impl Case {
             CaseEvent::Closed { result, .. } => self.result = Some(result.clone()),
             CaseEvent::Rated { level, stage: Stage::Receiving, .. } => self.rating_receiving = Some(*level),
             CaseEvent::Rated { level, stage: Stage::Competent, .. } => self.rating_competent = Some(*level),
+            CaseEvent::DeemedAccepted { .. } => self.deemed_accepted = true,
+            CaseEvent::SpecialBegun { special, working_days, .. } => self.specials.push(Special {
+                kind: *special,
+                working_days: *working_days,
+                begun: fact.created,
+                ended: None,
+            }),
+            CaseEvent::SpecialEnded { .. } => {
+                if let Some(special) = self.specials.last_mut() {
+                    special.ended = Some(fact.created);
+                }
+            }
+            CaseEvent::Suspended { .. } => {
+                self.suspended_from = Some(self.state);
+                self.suspensions.push((fact.created, None));
+            }
+            CaseEvent::Resumed { .. } => {
+                self.suspended_from = None;
+                if let Some(suspension) = self.suspensions.last_mut() {
+                    suspension.1 = Some(fact.created);
+                }
+            }
+            CaseEvent::JointPlanned { tasks, policy, .. } => {
+                let tasks = tasks.iter().map(|task| (task.clone(), None)).collect();
+                self.joint = Some(JointPlan { policy: *policy, tasks });
+            }
+            CaseEvent::JointReported { task, outcome, .. } => {
+                let tasks = self.joint.iter_mut().flat_map(|plan| &mut plan.tasks);
+                for (_, known) in tasks.filter(|(known, _)| known.case == *task) {
+                    *known = Some(*outcome);
+                }
+            }
+            CaseEvent::Supervised { reply_within_working_days, .. } => self.supervisions.push(Supervision {
+                by: fact.author,
+                asked: fact.created,
+                reply_within_working_days: *reply_within_working_days,
+                replied: None,
+            }),
+            CaseEvent::SuperviseReplied { .. } => {
+                if let Some(place) = self.unanswered(fact.author) {
+                    self.supervisions[place].replied = Some(fact.created);
+                }
+            }
+            CaseEvent::Alerted { clock, level, .. } => {
+                match self.alerts.iter_mut().find(|(known, _)| known == clock) {
+                    Some((_, worst)) => *worst = (*worst).max(*level),
+                    None => self.alerts.push((*clock, *level)),
+                }
+            }
             CaseEvent::SignedFor { .. }
+            | CaseEvent::Transferred { .. }
+            | CaseEvent::DeliveredDirectly { .. }
+            | CaseEvent::Voided { .. }
             | CaseEvent::Returned { .. }
             | CaseEvent::Rejected(_)
             | CaseEvent::SupplementSubmitted { .. }
@@ -248,8 +446,8 @@ impl Case {
         }
         self.state = next;
         self.changed = fact.created;
-        // once something is decided, a pending 撤回申请 has lost its object
-        self.withdrawal_asked &= is_undecided(next);
+        // once something is decided, a pending 撤回申请 has lost its object; while it is suspended it waits
+        self.withdrawal_asked &= is_undecided(next) || next == CaseState::Suspended;
     }
 }
 

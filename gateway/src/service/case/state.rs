@@ -65,12 +65,20 @@ states! {
     Withdrawn = "withdrawn", "撤回";
     /// 办结.
     Closed = "closed", "办结";
+    /// 特别程序: a hearing, an inspection, an expert's review, or a longer term approved.
+    SpecialProcedure = "special_procedure", "特别程序";
+    /// 转报 to a higher authority, which decides outside this case.
+    Transferred = "transferred", "转报";
+    /// 挂起; goes back to where it stood.
+    Suspended = "suspended", "挂起";
+    /// 作废: a data error. The timeline stays as its tombstone.
+    Voided = "voided", "作废";
 }
 
 impl CaseState {
-    /// Whether nothing but a rating can follow.
+    /// Whether nobody has to act any more: nothing but a rating or 作废 can follow.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Returned | Self::Closed)
+        matches!(self, Self::Returned | Self::Closed | Self::Voided)
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) fn application() -> Application {
         operator: "W1".into(),
         applicant_kind: "2".into(),
         walkthrough: false,
+        mode: None,
+        parent: None,
     }
 }
 
@@ -84,7 +86,68 @@ pub(crate) fn event(act: Act) -> CaseEvent {
             stage: Stage::Receiving,
             channel: "二维码".into(),
         },
+        Kind::CaseAcceptDeemed => CaseEvent::DeemedAccepted { operator: operator() },
+        Kind::CaseSpecialBegin => CaseEvent::SpecialBegun {
+            special: SpecialKind::Pause,
+            procedure: "听证".into(),
+            reason: "利害关系人申请听证".into(),
+            approver: "L9".into(),
+            working_days: 15,
+            operator: operator(),
+        },
+        Kind::CaseSpecialEnd => {
+            CaseEvent::SpecialEnded { outcome: "听证已举行".into(), operator: operator() }
+        }
+        Kind::CaseTransfer => CaseEvent::Transferred {
+            authority: "省级主管部门".into(),
+            reason: "权限在上级".into(),
+            operator: operator(),
+        },
+        Kind::CaseDeliverDirect => CaseEvent::DeliveredDirectly {
+            method: "电子".into(),
+            delivered: UnixMillis(9_000),
+            operator: operator(),
+        },
+        Kind::CaseSuspend => CaseEvent::Suspended { reason: "系统割接".into(), operator: operator() },
+        Kind::CaseResume => CaseEvent::Resumed { operator: operator() },
+        Kind::CaseVoid => {
+            CaseEvent::Voided {
+                reason: "申请人录入错误".into(), approver: "L9".into(), operator: operator()
+            }
+        }
+        Kind::CaseJointPlan => CaseEvent::JointPlanned {
+            tasks: vec![task("sub-1"), task("sub-2")],
+            policy: JointPolicy::All,
+            operator: operator(),
+        },
+        Kind::CaseJointReport => CaseEvent::JointReported {
+            task: "sub-1".parse().unwrap(),
+            outcome: TaskOutcome::Granted,
+            operator: operator(),
+        },
+        Kind::CaseAlert => CaseEvent::Alerted {
+            clock: ClockName::Decide,
+            level: AlertLevel::Yellow,
+            due: "2026-11-30".parse().unwrap(),
+        },
+        Kind::CaseSupervise => CaseEvent::Supervised {
+            reason: "逾期未决定".into(),
+            reply_within_working_days: 2,
+            operator: operator(),
+        },
+        Kind::CaseSuperviseReply => {
+            CaseEvent::SuperviseReplied { reply: "已安排本周决定".into(), operator: operator() }
+        }
         other => panic!("{other} is not an act of a case"),
+    }
+}
+
+fn task(case: &str) -> JointTask {
+    JointTask {
+        case: case.parse().unwrap(),
+        assisting: node("360100"),
+        item: "KST028".into(),
+        working_days: 5,
     }
 }
 
@@ -92,8 +155,9 @@ fn acts() -> Vec<Act> {
     Act::all().collect()
 }
 
+/// Whose act it is; of what either place may do, the receiving place's.
 fn owner_node(act: Act) -> NodeId {
-    if act.owner() == Owner::Receiving { receiving() } else { competent() }
+    if act.owner() == Owner::Competent { competent() } else { receiving() }
 }
 
 /// Both nodes of one case. Each holds its permitted facts; entries travel when they are told to.
@@ -180,8 +244,8 @@ impl Pair {
 
     /// The owner acts; nothing travels.
     fn say(&mut self, event: CaseEvent) -> Result<(), RefusalCode> {
-        let node =
-            if event.act().owner() == Owner::Receiving { &mut self.receiving } else { &mut self.competent };
+        let competent = event.act().owner() == Owner::Competent;
+        let node = if competent { &mut self.competent } else { &mut self.receiving };
         node.try_send(event)
     }
 
@@ -239,13 +303,17 @@ const PERMITTED: &str = "
     forwarded case.return returned
     forwarded case.withdraw.ask forwarded
     forwarded case.withdraw.confirm withdrawn
+    forwarded case.accept.deemed accepted
     signed_for case.accept accepted
+    signed_for case.accept.deemed accepted
     signed_for case.reject rejected
     signed_for case.supplement.request supplement_requested
     signed_for case.withdraw.ask signed_for
     signed_for case.withdraw.confirm withdrawn
     returned case.rate returned
     accepted case.review under_review
+    accepted case.joint.plan accepted
+    accepted case.joint.report accepted
     accepted case.withdraw.ask accepted
     accepted case.withdraw.confirm withdrawn
     rejected case.close closed
@@ -258,28 +326,87 @@ const PERMITTED: &str = "
     supplement_lapsed case.rate supplement_lapsed
     under_review case.grant granted
     under_review case.deny denied
+    under_review case.transfer transferred
+    under_review case.special.begin special_procedure
+    under_review case.joint.plan under_review
+    under_review case.joint.report under_review
     under_review case.withdraw.ask under_review
     under_review case.withdraw.confirm withdrawn
+    special_procedure case.special.end under_review
+    special_procedure case.joint.report special_procedure
+    special_procedure case.withdraw.ask special_procedure
+    special_procedure case.withdraw.confirm withdrawn
+    transferred case.close closed
+    transferred case.rate transferred
     granted case.licence licence_issued
     granted case.close closed
     denied case.close closed
     denied case.rate denied
     licence_issued case.dispatch in_delivery
     licence_issued case.deliver delivered
+    licence_issued case.deliver.direct delivered
     in_delivery case.dispatch in_delivery
     in_delivery case.deliver delivered
+    in_delivery case.deliver.direct delivered
     delivered case.close closed
     delivered case.rate delivered
     withdrawn case.close closed
     withdrawn case.rate withdrawn
     closed case.rate closed
+    suspended case.resume under_review
 ";
 
+/// What may happen in many states: the act, where it leads (`=`: nowhere), and the states in which it
+/// may not.
+const ALMOST_EVERYWHERE: &[(Kind, &str, &[CaseState])] = &[
+    (
+        CaseSuspend,
+        "suspended",
+        &[
+            CaseState::Unopened,
+            CaseState::Received,
+            CaseState::Returned,
+            CaseState::Closed,
+            CaseState::Suspended,
+            CaseState::Voided,
+        ],
+    ),
+    (CaseVoid, "voided", &[CaseState::Unopened, CaseState::Received, CaseState::Voided]),
+    (CaseAlert, "=", ENDED_OR_UNKNOWN),
+    (CaseSupervise, "=", ENDED_OR_UNKNOWN),
+    (CaseSuperviseReply, "=", ENDED_OR_UNKNOWN),
+];
+
+const ENDED_OR_UNKNOWN: &[CaseState] =
+    &[CaseState::Unopened, CaseState::Received, CaseState::Returned, CaseState::Closed, CaseState::Voided];
+
+/// A case in a state, of a mode, in which everything holds that acts ask for.
+fn ready(state: CaseState, mode: Option<Mode>, act: Act) -> Case {
+    let tasks = [(task("sub-1"), None), (task("sub-2"), Some(TaskOutcome::Granted))];
+    let ended = [(task("sub-1"), Some(TaskOutcome::Granted))];
+    let joint = match act {
+        Act::Kind(CaseJointReport) => Some(JointPlan { policy: JointPolicy::All, tasks: tasks.to_vec() }),
+        Act::Kind(CaseGrant) => Some(JointPlan { policy: JointPolicy::All, tasks: ended.to_vec() }),
+        _ => None,
+    };
+    let supervision =
+        |by| Supervision { by, asked: UnixMillis(1), reply_within_working_days: 1, replied: None };
+    Case {
+        state,
+        mode,
+        joint,
+        // a withdrawal is confirmed only after it was asked for
+        withdrawal_asked: act == Act::Kind(CaseWithdrawConfirm) && is_undecided(state),
+        suspended_from: (state == CaseState::Suspended).then_some(CaseState::UnderReview),
+        supervisions: vec![supervision(receiving()), supervision(competent())],
+        ..Case::unopened(receiving(), competent())
+    }
+}
+
 #[test]
-fn every_state_act_and_role_is_permitted_or_refused_as_the_table_says() {
-    let mut permitted: Vec<(CaseState, Act, CaseState)> = PERMITTED
-        .split_whitespace()
-        .collect::<Vec<_>>()
+fn every_state_act_role_and_mode_is_permitted_or_refused_as_the_table_says() {
+    let rows: Vec<_> = PERMITTED.split_whitespace().collect();
+    let mut permitted: Vec<(CaseState, Act, CaseState)> = rows
         .chunks_exact(3)
         .map(|row| {
             (
@@ -289,33 +416,204 @@ fn every_state_act_and_role_is_permitted_or_refused_as_the_table_says() {
             )
         })
         .collect();
+    for (kind, to, but) in ALMOST_EVERYWHERE {
+        for state in CaseState::ALL.iter().filter(|state| !but.contains(state)) {
+            permitted.push((*state, Act::Kind(*kind), CaseState::named(to).unwrap_or(*state)));
+        }
+    }
+    let mut met = std::collections::BTreeSet::new();
+    let mut judged = 0;
     let stranger = node("360100");
-    for state in CaseState::ALL {
+    let modes = [None, Some(Mode::Online), Some(Mode::ReceivedElsewhere), Some(Mode::Joint)];
+    for (state, mode) in CaseState::ALL.iter().flat_map(|state| modes.map(|mode| (*state, mode))) {
         for act in acts() {
             for author in [receiving(), competent(), stranger] {
-                // a withdrawal is confirmed only after it was asked for
-                let asked = act == Act::Kind(CaseWithdrawConfirm) && is_undecided(*state);
-                let case = Case {
-                    state: *state,
-                    withdrawal_asked: asked,
-                    ..Case::unopened(receiving(), competent())
+                let verdict = ready(state, mode, act).admits(author, &event(act));
+                let verdict = verdict.map_err(|refusal| refusal.code);
+                let row = permitted.iter().position(|row| (row.0, row.1) == (state, act));
+                let owns = match act.owner() {
+                    Owner::Receiving => author == receiving(),
+                    Owner::Competent => author == competent(),
+                    Owner::Either => author != stranger,
+                    Owner::Control => false,
                 };
-                let verdict = case.admits(author, &event(act)).map_err(|refusal| refusal.code);
-                let row = permitted.iter().position(|row| (row.0, row.1) == (*state, act));
+                let joint = matches!(act, Act::Kind(CaseJointPlan | CaseJointReport));
+                let at_a_window = act == Act::Kind(CaseDeliver);
                 let expected = match row {
-                    _ if author != owner_node(act) => Err(RefusalCode::CaseWrongRole),
-                    Some(row) => Ok(permitted.remove(row).2),
+                    _ if !owns => Err(RefusalCode::CaseWrongRole),
+                    Some(_) if joint && mode != Some(Mode::Joint) => Err(RefusalCode::CaseModeMismatch),
+                    Some(_) if at_a_window && mode == Some(Mode::Online) => {
+                        Err(RefusalCode::CaseModeMismatch)
+                    }
+                    Some(row) => {
+                        met.insert(row);
+                        Ok(permitted[row].2)
+                    }
                     None if matches!(act, Act::Receive | Act::Kind(CaseForward)) => {
                         Err(RefusalCode::CaseExists)
                     }
-                    None if *state == CaseState::Unopened => Err(RefusalCode::CaseUnknown),
+                    None if state == CaseState::Unopened => Err(RefusalCode::CaseUnknown),
                     None => Err(RefusalCode::CaseWrongState),
                 };
-                assert_eq!(verdict, expected, "{act} by {author} in {state}");
+                assert_eq!(verdict, expected, "{act} by {author} in {state} of {mode:?}");
+                judged += 1;
             }
         }
     }
-    assert_eq!(permitted, [], "every permitted row was met");
+    assert_eq!(met.len(), permitted.len(), "every permitted row was met");
+    assert_eq!(judged, CaseState::ALL.len() * modes.len() * acts().len() * 3);
+}
+
+fn refused(case: &Case, event: &CaseEvent) -> RefusalCode {
+    let author = if event.act().owner() == Owner::Receiving { receiving() } else { competent() };
+    case.admits(author, event).unwrap_err().code
+}
+
+#[test]
+fn each_condition_of_the_table_is_missed_by_one_fact() {
+    let reviewing = |act| ready(CaseState::UnderReview, Some(Mode::Joint), Act::Kind(act));
+    // a reason and an approver
+    for kind in [CaseSpecialBegin, CaseVoid] {
+        let mut without = event(Act::Kind(kind));
+        if let CaseEvent::SpecialBegun { approver, .. } | CaseEvent::Voided { approver, .. } = &mut without {
+            approver.clear();
+        }
+        assert_eq!(refused(&reviewing(kind), &without), RefusalCode::CaseApproverMissing, "{kind}");
+    }
+    for kind in [CaseSpecialBegin, CaseVoid, CaseTransfer, CaseSuspend, CaseSupervise] {
+        let mut without = event(Act::Kind(kind));
+        if let CaseEvent::SpecialBegun { reason, .. }
+        | CaseEvent::Voided { reason, .. }
+        | CaseEvent::Transferred { reason, .. }
+        | CaseEvent::Suspended { reason, .. }
+        | CaseEvent::Supervised { reason, .. } = &mut without
+        {
+            *reason = " ".into();
+        }
+        assert_eq!(refused(&reviewing(kind), &without), RefusalCode::CaseReasonMissing, "{kind}");
+    }
+    // a longer term: once, and within the law of the mode
+    let longer = |days| CaseEvent::SpecialBegun {
+        special: SpecialKind::Extension,
+        procedure: "延长审批".into(),
+        reason: "案情复杂".into(),
+        approver: "L9".into(),
+        working_days: days,
+        operator: "W1".into(),
+    };
+    let mut case = reviewing(CaseSpecialBegin);
+    assert!(case.admits(competent(), &longer(15)).is_ok(), "多地联办");
+    assert_eq!(refused(&case, &longer(16)), RefusalCode::CaseExtensionLimit);
+    case.mode = Some(Mode::ReceivedElsewhere);
+    assert!(case.admits(competent(), &longer(10)).is_ok());
+    assert_eq!(refused(&case, &longer(11)), RefusalCode::CaseExtensionLimit);
+    assert_eq!(refused(&case, &longer(0)), RefusalCode::CaseExtensionLimit);
+    let once = Special {
+        kind: SpecialKind::Extension,
+        working_days: 3,
+        begun: UnixMillis(1),
+        ended: Some(UnixMillis(2)),
+    };
+    case.specials.push(once);
+    assert_eq!(refused(&case, &longer(3)), RefusalCode::CaseExtensionLimit);
+    assert!(
+        case.admits(competent(), &event(Act::Kind(CaseSpecialBegin))).is_ok(),
+        "kind 2 as often as needed"
+    );
+    // 多地联办
+    let mut parent = reviewing(CaseGrant);
+    let grant = event(Act::Kind(CaseGrant));
+    parent.joint.as_mut().unwrap().tasks[0].1 = None;
+    assert_eq!(refused(&parent, &grant), RefusalCode::CaseJointUnfinished);
+    parent.joint = None;
+    assert_eq!(refused(&parent, &grant), RefusalCode::CaseJointUnfinished);
+    parent.parent = Some("parent".parse().unwrap());
+    assert!(parent.admits(competent(), &grant).is_ok(), "a sub-task is granted by itself");
+    assert_eq!(refused(&parent, &event(Act::Kind(CaseJointPlan))), RefusalCode::CaseJointTask);
+    let mut reporting = reviewing(CaseJointReport);
+    assert_eq!(refused(&reporting, &event(Act::Kind(CaseJointPlan))), RefusalCode::CaseJointTask);
+    reporting.joint.as_mut().unwrap().tasks[0].1 = Some(TaskOutcome::Denied);
+    assert_eq!(refused(&reporting, &event(Act::Kind(CaseJointReport))), RefusalCode::CaseJointTask);
+    // an alert says something worse; an answer answers the other place
+    let mut told = reviewing(CaseAlert);
+    told.alerts.push((ClockName::Decide, AlertLevel::Yellow));
+    assert_eq!(refused(&told, &event(Act::Kind(CaseAlert))), RefusalCode::CaseWrongState);
+    told.alerts[0].1 = AlertLevel::Warning;
+    assert!(told.admits(competent(), &event(Act::Kind(CaseAlert))).is_ok());
+    let mut asked = reviewing(CaseSuperviseReply);
+    asked.supervisions.retain(|supervision| supervision.by == competent());
+    assert_eq!(refused(&asked, &event(Act::Kind(CaseSuperviseReply))), RefusalCode::CaseWrongState);
+}
+
+/// A pair whose case is of a mode.
+fn forwarded_as(mode: Mode) -> Pair {
+    let mut pair = Pair::new();
+    pair.say(CaseEvent::Forwarded(Application { mode: Some(mode), ..application() })).unwrap();
+    pair.exchange();
+    pair
+}
+
+#[test]
+fn a_case_done_online_is_delivered_by_the_competent_place() {
+    let mut pair = forwarded_as(Mode::Online);
+    pair.run(&[CaseSignFor, CaseAccept, CaseReview, CaseGrant, CaseLicence, CaseDispatch]);
+    assert_eq!(pair.agreed().holder(), Some(competent()));
+    assert_eq!(pair.act(Act::Kind(CaseDeliver)), Err(RefusalCode::CaseModeMismatch));
+    assert_eq!(pair.run(&[CaseDeliverDirect, CaseClose]), CaseState::Closed);
+}
+
+#[test]
+fn a_joint_case_is_granted_when_its_sub_tasks_have_ended() {
+    let mut pair = forwarded_as(Mode::Joint);
+    pair.run(&[CaseSignFor, CaseAccept, CaseJointPlan, CaseReview, CaseJointReport]);
+    assert_eq!(pair.act(Act::Kind(CaseGrant)), Err(RefusalCode::CaseJointUnfinished));
+    pair.say(CaseEvent::JointReported {
+        task: "sub-2".parse().unwrap(),
+        outcome: TaskOutcome::Granted,
+        operator: "W1".into(),
+    })
+    .unwrap();
+    pair.exchange();
+    assert_eq!(pair.agreed().joint.unwrap().open(), 0);
+    assert_eq!(pair.run(&[CaseGrant]), CaseState::Granted);
+}
+
+#[test]
+fn a_suspended_case_goes_back_to_where_it_stood() {
+    let mut pair = received();
+    pair.run(&[CaseForward, CaseSignFor, CaseAccept, CaseReview, CaseWithdrawAsk, CaseSuspend]);
+    assert_eq!(pair.act(Act::Kind(CaseGrant)), Err(RefusalCode::CaseWrongState));
+    assert_eq!(pair.run(&[CaseResume]), CaseState::UnderReview);
+    let case = pair.agreed();
+    assert!(case.withdrawal_asked, "what was asked before still waits");
+    assert!(matches!(case.suspensions[..], [(_, Some(_))]));
+}
+
+#[test]
+fn a_voided_case_keeps_its_timeline_and_what_comes_late_is_parked() {
+    let mut pair = received();
+    pair.run(&[CaseForward, CaseSignFor]);
+    // both act before either has heard of the other
+    pair.act(Act::Kind(CaseVoid)).unwrap();
+    pair.act(Act::Kind(CaseWithdrawAsk)).unwrap();
+    pair.exchange();
+    let case = pair.agreed();
+    assert_eq!((case.state, case.holder()), (CaseState::Voided, None));
+    let steps: Vec<_> = case.steps.iter().map(|step| (step.act.name(), step.note)).collect();
+    let parked = steps.iter().filter(|(_, note)| note.is_some()).count();
+    assert!(steps.len() >= 3 && parked <= 1, "{steps:?}");
+    assert_eq!(pair.act(Act::Kind(CaseRate)), Err(RefusalCode::CaseWrongState));
+    assert_eq!(pair.act(Act::Kind(CaseVoid)), Err(RefusalCode::CaseWrongState));
+}
+
+#[test]
+fn an_answer_goes_to_the_one_who_asked() {
+    let mut pair = received();
+    pair.run(&[CaseForward, CaseSignFor, CaseSupervise]);
+    assert_eq!(pair.act(Act::Kind(CaseSuperviseReply)), Err(RefusalCode::CaseWrongState), "not to itself");
+    pair.competent.try_send(event(Act::Kind(CaseSuperviseReply))).unwrap();
+    pair.exchange();
+    assert!(pair.agreed().supervisions[0].replied.is_some());
 }
 
 #[test]
@@ -540,11 +838,13 @@ fn a_case_takes_a_limited_number_of_facts() {
 fn whoever_holds_a_case_can_move_it() {
     for state in CaseState::ALL {
         let case = Case { state: *state, ..Case::unopened(receiving(), competent()) };
-        let movers = acts().into_iter().filter(|act| next(*state, *act).is_some_and(|next| next != *state));
+        // what anybody's data error ends is nobody's work
+        let mut movers = acts().into_iter().filter(|act| {
+            let elsewhere = next(*state, *act).is_some_and(|to| to != To::Same && to != To::State(*state));
+            elsewhere && *act != Act::Kind(CaseVoid)
+        });
         match case.holder() {
-            Some(holder) => {
-                assert!(movers.into_iter().any(|act| owner_node(act) == holder), "{state} {holder}");
-            }
+            Some(holder) => assert!(movers.any(|act| owner_node(act) == holder), "{state} {holder}"),
             None => assert_eq!(movers.count(), 0, "{state}"),
         }
     }
