@@ -14,7 +14,6 @@ pub mod network;
 pub mod office;
 pub mod parsers;
 pub mod probe;
-pub mod simulation;
 pub mod stranger;
 pub mod versions;
 

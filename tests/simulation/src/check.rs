@@ -8,6 +8,7 @@ use gateway::committer::LogSnapshot;
 use gateway::committer::ledger::read_case;
 use gateway::entry::{Header, RawEntry, payload};
 use gateway::id::{CaseId, ChannelId, LogId, MessageId, NodeId};
+use gateway::limits::BLOB_CHUNK_BYTES;
 use gateway::proof;
 use gateway::service::case::Case;
 use gateway::store::Table;
@@ -456,9 +457,8 @@ fn files(world: &World, to: &Site, receiver: &Life, received: &[(RawEntry, Strin
         let Some(content) = record.uploaded.get(&attachment.digest) else { continue };
         let read = store.reader(&attachment.digest).and_then(|reader| {
             let mut bytes = Vec::new();
-            while let Some(more) =
-                Some(reader.chunks((bytes.len() / 65_536) as u64, 4)?).filter(|more| !more.is_empty())
-            {
+            while (bytes.len() as u64) < reader.length() {
+                let more = reader.chunks((bytes.len() / BLOB_CHUNK_BYTES) as u64, 4)?;
                 more.iter().for_each(|chunk| bytes.extend_from_slice(chunk));
             }
             Ok(bytes)

@@ -150,7 +150,9 @@ pub fn campaign(
     found.into_inner().expect("no holder of the campaign panics")
 }
 
-const USAGE: &str = "usage: tests simulate [--seeds N] [--from SEED] [--seconds N] [--threads N] [--check-trace] [--timeline]";
+/// How `simulate` is called.
+pub const USAGE: &str =
+    "tests simulate [--seeds N] [--from SEED] [--seconds N] [--threads N] [--check-trace] [--timeline]";
 
 /// `simulate`: see [`USAGE`].
 pub fn main(arguments: &[String]) -> ExitCode {
@@ -169,7 +171,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
             _ => None,
         };
         if known.is_none() {
-            eprintln!("{USAGE}");
+            eprintln!("usage: {USAGE}");
             return ExitCode::from(2);
         }
     }

@@ -372,8 +372,12 @@ impl World {
 
     /// Starts a node, again and again until it stands, and looks after it.
     pub(super) fn start(self: &Arc<Self>, site: &Arc<Site>) {
-        if std::mem::replace(&mut site.state().starting, true) {
-            return;
+        {
+            let mut state = site.state();
+            if state.starting || state.life.is_some() {
+                return;
+            }
+            state.starting = true;
         }
         let (world, site) = (Arc::clone(self), Arc::clone(site));
         tokio::spawn(async move {

@@ -20,7 +20,7 @@ use proto::exchange::v1 as wire;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -30,6 +30,17 @@ impl Standing for Good {
     fn check(&self) -> Result<(), Refusal> {
         Ok(())
     }
+}
+
+/// What is forged.
+#[derive(Debug, Clone, Copy)]
+enum Lie {
+    /// The last entry again, as another.
+    Entry,
+    /// A next entry, under a root of another history.
+    Root,
+    /// No entry, and another root for the size that there is.
+    Head,
 }
 
 /// Forges a fork at some node, in the name of a partner of its, and looks whether it is noticed.
@@ -46,9 +57,12 @@ pub(super) async fn forge(world: &Arc<World>) {
     if before.size == 0 || before.stopped.is_some() {
         return;
     }
-    let Some(batch) = forged(world, &life, &peer, channel, before.size) else { return };
+    let lie = *world.fault_dice.pick(&[Lie::Entry, Lie::Root, Lie::Head]);
+    let Some(batch) = forged(world, &life, &peer, channel, before.size, lie) else { return };
     world.record().forged.insert((site.index, peer.id));
-    world.fault("forged fork", || format!("in the log of {} at {}, size {}", peer.id, site.id, before.size));
+    world.fault("forged fork", || {
+        format!("{lie:?} in the log of {} at {}, size {}", peer.id, site.id, before.size)
+    });
     let (to, incoming) = mpsc::channel(16);
     let (outgoing, mut from) = mpsc::channel(16);
     let incoming = Box::pin(ReceiverStream::new(incoming).map(Ok));
@@ -61,23 +75,35 @@ pub(super) async fn forge(world: &Arc<World>) {
         return;
     }
     let Ok(Some(_)) = timeout(Duration::from_secs(5), from.recv()).await else { return };
-    // It reads on, so that nothing waits for it.
-    life.spawn(async move { while from.recv().await.is_some() {} });
     if to.send(wire::Frame { kind: Some(wire::frame::Kind::Batch(batch)) }).await.is_err() {
         return;
     }
     let deadline = Instant::now() + Duration::from_secs(3);
-    while Instant::now() < deadline {
+    loop {
+        let frame = timeout(deadline.saturating_duration_since(Instant::now()), from.recv()).await;
         let stopped = life.gateway.channel(channel).ok().and_then(|log| log.stopped);
-        if life.dead() || stopped.is_some_and(|stop| stop.code == RefusalCode::Fork) {
-            world.trace.event(("fork noticed", site.index), || format!("{} noticed the fork", site.id));
+        if stopped.is_some_and(|stop| is_forgery(stop.code)) {
+            world.trace.event(("forgery noticed", site.index), || format!("{} noticed it", site.id));
             return;
         }
-        sleep(Duration::from_millis(20)).await;
+        match frame {
+            Ok(Some(wire::Frame { kind: Some(wire::frame::Kind::Cosigned(_)) })) => {
+                world.violated("8 tampering is named", format!("{} answered a forger: {lie:?}", site.id));
+                return;
+            }
+            Ok(Some(_)) => {}
+            // A link that another fenced brought no batch, and a process that died took none.
+            Ok(None) | Err(_) => {
+                world.trace.event(("not reached", site.index), || format!("{} was not reached", site.id));
+                return;
+            }
+        }
     }
-    // A link that another fenced brought no batch.
-    let now = life.gateway.channel(channel);
-    world.trace.event(("fork not brought", site.index), || format!("{} was not reached: {now:?}", site.id));
+}
+
+/// The codes of a stop that only a lie causes.
+pub(super) fn is_forgery(code: RefusalCode) -> bool {
+    matches!(code, RefusalCode::Fork | RefusalCode::RootMismatch)
 }
 
 fn open(world: &World, site: &Site, peer: &Site) -> wire::Frame {
@@ -100,15 +126,22 @@ fn open(world: &World, site: &Site, peer: &Site) -> wire::Frame {
     }
 }
 
-/// The last entry again, as another, under a good signature.
-fn forged(world: &World, life: &Life, peer: &Site, channel: ChannelId, size: u64) -> Option<wire::Batch> {
+/// The lie, under a good signature. Its root is that of a log whose last entry is another.
+fn forged(
+    world: &World,
+    life: &Life,
+    peer: &Site,
+    channel: ChannelId,
+    held: u64,
+    lie: Lie,
+) -> Option<wire::Batch> {
     let log = LogId { channel, epoch: 0 };
     let suite = Suite::Ed25519Sha256;
     let mut frontier = Frontier::new(suite);
     let archive = &life.gateway.links().archive;
-    while frontier.size() + 1 < size {
+    while frontier.size() + 1 < held {
         let batch = archive.batch(log, frontier.size()).ok()??;
-        for raw in batch.entries.iter().take((size - 1 - frontier.size()) as usize) {
+        for raw in batch.entries.iter().take((held - 1 - frontier.size()) as usize) {
             frontier.append(leaf_hash(suite, &raw.header).ok()?, |_, _, _| {});
         }
     }
@@ -131,15 +164,25 @@ fn forged(world: &World, life: &Life, peer: &Site, channel: ChannelId, size: u64
         blobs: Vec::new(),
     };
     let header = Bytes::from(header.encode());
-    frontier.append(leaf_hash(suite, &header).ok()?, |_, _, _| {});
+    let leaf = leaf_hash(suite, &header).ok()?;
+    frontier.append(leaf, |_, _, _| {});
+    let (first, size) = match lie {
+        Lie::Entry => (held - 1, held),
+        Lie::Root => {
+            frontier.append(leaf, |_, _, _| {});
+            (held, held + 1)
+        }
+        Lie::Head => (held, held),
+    };
     let checkpoint = Checkpoint { log, size, root: frontier.root(), time: now };
     let signer = pki().signer(peer.index, peer.signing());
     let signature = signer.sign(checkpoint.body().as_bytes()).ok()?;
     let note = Note::signed(checkpoint, signer.name(), signer.public_key(), &signature);
+    let entry = wire::Entry { header, body, erased: false };
     Some(wire::Batch {
         epoch: 0,
-        first: size - 1,
-        entries: vec![wire::Entry { header, body, erased: false }],
+        first,
+        entries: (first..size).map(|_| entry.clone()).collect(),
         checkpoint: note.text().into_bytes().into(),
     })
 }

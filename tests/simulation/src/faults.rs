@@ -4,7 +4,6 @@ use super::forger;
 use super::pki::pki;
 use super::plan::{DiskRates, Misfortune};
 use super::world::{DISK_LOW_BYTES, Death, Site, World};
-use gateway::refusal::RefusalCode;
 use gateway::store::memory::{Crash, DiskImage, Fault, FaultPlan, Operation, Unsynced};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -262,7 +261,7 @@ pub(super) async fn operate(world: Arc<World>) {
                 let Some(stopped) = &log.stopped else { continue };
                 let channel = log.log.channel;
                 let forged = channel.to == site.id && world.record().is_forged(site.index, channel.from);
-                if !forged || stopped.code != RefusalCode::Fork {
+                if !forged || !forger::is_forgery(stopped.code) {
                     world.violated(
                         "4 nothing stops unless somebody lied",
                         format!("{} stopped {channel}: {:?} {:?}", site.id, stopped.code, stopped.detail),
