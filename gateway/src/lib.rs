@@ -7,6 +7,7 @@ pub mod manual;
 pub mod codes;
 pub mod id;
 pub mod limits;
+pub mod mutant;
 pub mod refusal;
 pub mod time;
 

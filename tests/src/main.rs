@@ -6,6 +6,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.split_first() {
         Some((proof, rest)) if proof == "crashes" => tests::crashes::main(rest),
+        Some((proof, rest)) if proof == "simulate" => simulation::main(rest),
         Some((proof, [name])) if proof == "vectors" => {
             let runtime = tokio::runtime::Runtime::new().expect("a runtime");
             match runtime.block_on(tests::versions::make(name)) {
@@ -20,7 +21,10 @@ fn main() -> ExitCode {
             }
         }
         _ => {
-            eprintln!("usage: tests crashes [--kills N] [--from SEED]\n       tests vectors NAME");
+            eprintln!(
+                "usage: tests crashes [--kills N] [--from SEED]\n       {}\n       tests vectors NAME",
+                simulation::USAGE
+            );
             ExitCode::from(2)
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Floors of `gateway`, lowest first. A module imports from lower floors and from its named siblings.
 const FLOORS: &[(&str, &[&str])] = &[
-    ("vocabulary", &["codes", "id", "limits", "refusal", "time"]),
+    ("vocabulary", &["codes", "id", "limits", "mutant", "refusal", "time"]),
     ("evidence", &["chunks", "document", "entry", "log", "suite"]),
     ("rules", &["authorize", "channel", "health", "overload", "service"]),
     (
@@ -253,6 +253,27 @@ fn one_crate_imports_clap_and_one_rcgen() {
 }
 
 #[test]
+fn planted_faults_are_in_no_released_binary() {
+    // A feature that nobody turns on by default, and that only the simulation passes on.
+    for (member, line) in
+        [("gateway", "mutants = []"), ("tests/simulation", "mutants = [\"gateway/mutants\"]")]
+    {
+        let manifest = fs::read_to_string(workspace().join(member).join("Cargo.toml")).expect("a manifest");
+        let features = manifest.split("[features]").nth(1).expect("features").split("\n[").next();
+        let features: Vec<&str> =
+            features.unwrap_or_default().lines().filter(|line| !line.is_empty()).collect();
+        assert_eq!(features, [line], "of {member}");
+    }
+    for member in ["node", "tests"] {
+        let manifest = fs::read_to_string(workspace().join(member).join("Cargo.toml")).expect("a manifest");
+        assert!(!manifest.contains("mutants"), "{member} must not plant faults");
+    }
+    let gate = fs::read_to_string(workspace().join(".ci/run")).expect("the gate");
+    let builds = gate.lines().filter(|line| line.contains("cargo build"));
+    assert!(builds.clone().count() > 0 && builds.clone().all(|line| !line.contains("mutants")));
+}
+
+#[test]
 fn crates_depend_only_downwards() {
     let allowed: &[(&str, &[&str])] = &[
         ("proto", &[]),
@@ -260,9 +281,10 @@ fn crates_depend_only_downwards() {
         ("certs/devpki", &[]),
         ("gateway", &["proto", "certs"]),
         ("node", &["proto", "certs", "devpki", "gateway"]),
-        ("tests", &["proto", "certs", "devpki", "gateway", "node"]),
+        ("tests/simulation", &["proto", "certs", "devpki", "gateway"]),
+        ("tests", &["proto", "certs", "devpki", "gateway", "node", "simulation"]),
     ];
-    let ours = ["proto", "certs", "devpki", "gateway", "node", "tests"];
+    let ours = ["proto", "certs", "devpki", "gateway", "node", "simulation", "tests"];
     for (member, may) in allowed {
         let manifest = fs::read_to_string(workspace().join(member).join("Cargo.toml")).expect("a manifest");
         let dependencies = manifest.split("[dependencies]").nth(1).unwrap_or_default();
@@ -302,7 +324,7 @@ fn every_dependency_has_a_line_of_purpose() {
 fn every_crate_forbids_unsafe_code_and_shares_the_lints() {
     let manifest = fs::read_to_string(workspace().join("Cargo.toml")).expect("the workspace's manifest");
     assert!(manifest.contains("unsafe_code = \"forbid\""));
-    for member in ["proto", "certs", "certs/devpki", "gateway", "node", "tests"] {
+    for member in ["proto", "certs", "certs/devpki", "gateway", "node", "tests", "tests/simulation"] {
         let manifest = fs::read_to_string(workspace().join(member).join("Cargo.toml")).expect("a manifest");
         assert!(manifest.contains("[lints]\nworkspace = true"), "{member} does not share the lints");
     }

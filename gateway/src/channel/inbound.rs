@@ -5,6 +5,7 @@ use super::Head;
 use super::batch::VerifiedBatch;
 use crate::limits::CLOCK_SKEW_MILLIS_MAX;
 use crate::log::tree::Frontier;
+use crate::mutant::{Mutant, is_planted};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::suite::Hash;
 use crate::time::UnixMillis;
@@ -65,7 +66,8 @@ impl Inbound {
         }
         if checkpoint.size <= size {
             // Every leaf of the batch is ours, but its head may still be of another history.
-            let same = own_root(checkpoint.size)? == checkpoint.root;
+            let same =
+                own_root(checkpoint.size)? == checkpoint.root || is_planted(Mutant::AcceptStaleCheckpoint);
             return Ok(if same {
                 Decision::Have
             } else {
@@ -76,7 +78,7 @@ impl Inbound {
         for entry in &batch.entries()[skip..] {
             frontier.append(entry.leaf, |_, _, _| {});
         }
-        if frontier.root() != checkpoint.root {
+        if frontier.root() != checkpoint.root && !is_planted(Mutant::CosignWithoutRootCheck) {
             let detail = format!("size={}", checkpoint.size);
             return Ok(Decision::Stop(Refusal::new(RefusalCode::RootMismatch, detail)));
         }

@@ -4,6 +4,7 @@
 use super::Head;
 use crate::id::LogPosition;
 use crate::log::tree::Frontier;
+use crate::mutant::{Mutant, is_planted};
 use crate::refusal::RefusalCode;
 use crate::suite::Hash;
 use crate::time::UnixMillis;
@@ -59,7 +60,7 @@ pub enum Receipt {
 impl Outbound {
     /// Whether a checkpoint may be signed now.
     pub fn may_sign(&self) -> bool {
-        self.contacted && self.stopped.is_none()
+        (self.contacted || is_planted(Mutant::SignBeforeContact)) && self.stopped.is_none()
     }
 
     /// Whether an entry may be appended now: in contact, not stopped, and with as much of the peer's log

@@ -22,6 +22,7 @@ use crate::log::checkpoint::Note;
 use crate::log::leaf::leaf_hash;
 use crate::log::proof::root_at;
 use crate::log::tree::{Frontier, MissingNode, Nodes, TILE_HEIGHT, TILE_NODES};
+use crate::mutant::{Mutant, is_planted};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::service::agreement::{Agreement, AgreementRecord};
 use crate::service::blob::NamedBlob;
@@ -704,6 +705,9 @@ impl Ledger {
     /// Records the peer's cosignature.
     pub fn receipt(&mut self, peer: NodeId, note: Note) {
         let out = self.out.get_mut(&peer).expect("the peer's logs are open");
+        if is_planted(Mutant::ForgetReceipt) {
+            return;
+        }
         out.machine.cosigned = Some(head(&note));
         let fact = stored::Receipt {
             to: peer.to_string(),
@@ -763,6 +767,9 @@ impl Ledger {
         out.staged_bytes += draft.payload.len();
         let refusal = draft.kind == Kind::Refusal;
         let staged = StagedDraft { serial, draft, salt };
+        if is_planted(Mutant::ForgetStagedDraft) {
+            return;
+        }
         if refusal { &mut out.staged_refusals } else { &mut out.staged }.push_back(staged);
         self.locate(Table::Staged, rows::staged(peer, serial), fact, 1);
     }
@@ -804,6 +811,9 @@ impl Ledger {
             epoch: next.epoch,
             next: next.index,
         };
+        if is_planted(Mutant::ForgetCursor) {
+            return;
+        }
         self.put(Table::Cursor, rows::cursor(consumer, from), fact.encode_to_vec());
         self.record(stored::fact::Kind::Cursor(fact), Vec::new());
     }
@@ -1357,7 +1367,9 @@ impl Ledger {
             Stored::Receipt(fact) => {
                 let peer = node(&fact.to)?;
                 self.known(peer)?;
-                self.receipt(peer, note(&fact.checkpoint)?);
+                if !is_planted(Mutant::ReplayWithoutReceipts) {
+                    self.receipt(peer, note(&fact.checkpoint)?);
+                }
             }
             Stored::Staged(fact) => {
                 let body = bodies.next().flatten().unwrap_or_default();

@@ -39,6 +39,7 @@ use crate::limits::{
 };
 use crate::log::checkpoint::{Checkpoint, Note, cosigned_message};
 use crate::measure::{Measures, Stopwatch, Unremembered};
+use crate::mutant::{Mutant, is_planted};
 use crate::overload::Bounds;
 use crate::overload::disk::{DiskState, DiskUse};
 use crate::refusal::{Refusal, RefusalCode};
@@ -610,7 +611,9 @@ impl Core {
             in_reply_to: submission.in_reply_to,
             payload: &submission.payload,
         };
-        if let Some(row) = self.ledger.message(channel, message_id) {
+        if let Some(row) = self.ledger.message(channel, message_id)
+            && !is_planted(Mutant::SkipDuplicateCheck)
+        {
             // A draft dropped at its turn has no place and no content: it may be submitted again.
             if !row.dropped {
                 let index = Some(row.index);
@@ -1062,6 +1065,9 @@ impl Core {
                 }
                 Ok(Ok(()))
             }
+            Err(JournalError::Full) if is_planted(Mutant::KeepWhatWasNotWritten) => {
+                Ok(Err(RefusalCode::StoreFull.into()))
+            }
             Err(JournalError::Full | JournalError::TooLarge { .. }) => {
                 // Nothing was written: forget what was folded of it.
                 let met: Vec<(NodeId, bool, u64)> = self
@@ -1116,7 +1122,10 @@ impl Core {
             .collect();
         let changes = self.ledger.changes(places, placed.locator);
         let shown = self.shown(placed.position);
-        let replies = std::mem::take(&mut self.replies);
+        let mut replies = std::mem::take(&mut self.replies);
+        if is_planted(Mutant::AcknowledgeBeforeCommit) {
+            replies.drain(..).for_each(|reply| reply(Ok(())));
+        }
         WrittenCommit { written, commit, bodies, bytes, batches, changes, shown, replies, began }
     }
 

@@ -10,6 +10,7 @@ use crate::document::signature_holds;
 use crate::entry::{Header, payload};
 use crate::id::{ChannelId, Digest, Kind, LogPosition, MessageId, NodeId};
 use crate::limits::BODY_SALT_BYTES;
+use crate::mutant::{Mutant, is_planted};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::service::agreement::in_force;
 use crate::service::blob::committed;
@@ -233,7 +234,8 @@ impl Core {
             detail = refusal.detail, fault = refusal.code.fault().name(), "entry refused"
         );
         self.ports.measures.refused_given.count(Some(refusal.code));
-        if header.is_some_and(|header| header.kind == Kind::Refusal.name()) {
+        let answered = header.is_none_or(|header| header.kind != Kind::Refusal.name());
+        if !answered || is_planted(Mutant::RefuseSilently) {
             return Ok(());
         }
         // The refusal of a place in a log has one name, so that judging again does not refuse twice.

@@ -13,7 +13,7 @@
 //!        ├────────────────────────────────────────────────────────────────────────┤ │ pure: no I/O,
 //!   2    │ entry  document  log  suite                                   evidence  │ │ not async,
 //!        ├────────────────────────────────────────────────────────────────────────┤ │ no serde
-//!   1    │ id  time  limits  codes  refusal                            vocabulary  │ ┘
+//!   1    │ id  time  limits  codes  refusal  mutant                    vocabulary  │ ┘
 //!        └────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!

@@ -10,6 +10,7 @@
 //! | [`two_channels`] | How do two nodes without a common clock agree about one case? |
 //! | [`engine`] | Where do the microseconds go, and what was measured? |
 //! | [`proofs`] | What was proved about the exchange machines, within which bound, and what did it find? |
+//! | [`simulation`] | What survives every misfortune that chance draws, and what is real in that? |
 //! | [`decisions`] | Why is it so, and what would change our mind? |
 //! | [`threats`] | What is defended against, and what is not? |
 //!
@@ -41,5 +42,6 @@ pub mod engine;
 pub mod floors;
 pub mod journey;
 pub mod proofs;
+pub mod simulation;
 pub mod threats;
 pub mod two_channels;

@@ -100,6 +100,7 @@ use super::{
 };
 use crate::limits::{COMMIT_BYTES_MAX, SEGMENT_BYTES};
 use crate::measure::{Measures, Stopwatch};
+use crate::mutant::{Mutant, is_planted};
 
 /// Journal bytes that an open verifies in full, newest first. Older segments are checked by their
 /// headers and seals, so that a start takes seconds however long the journal is.
@@ -458,7 +459,10 @@ impl Journal for SegmentedJournal {
         let (standing, measures) = (Arc::clone(&self.standing), Arc::clone(&self.options.measures));
         Ok(Written::new(placed, move || {
             let began = Stopwatch::start();
-            if let Err(error) = medium.sync() {
+            let synced = if is_planted(Mutant::SkipSync) { Ok(()) } else { medium.sync() };
+            if let Err(error) = synced
+                && !is_planted(Mutant::SwallowStoreError)
+            {
                 standing.set(Standing::UNKNOWN);
                 return Err(outcome_unknown(&shared, first, "sync", error));
             }
