@@ -244,34 +244,42 @@ impl Watch {
 
     async fn run(self) {
         let mut poll = tokio::time::interval(Duration::from_millis(TRUST_POLL_MILLIS));
-        let (mut trust_seen, mut tls_seen) = (self.trust_files(), self.tls_files());
+        // What changed while the store was opened was not watched: trust is read once more at the first look.
+        let (mut trust_seen, mut tls_seen) = (None, self.tls_files());
         // Not looked at yet: bundles may have come while the node was away.
         let mut bundles_seen = None;
+        let mut unread = true;
         loop {
             poll.tick().await;
             let now = self.trust_files();
             let found = self.bundle_files();
             let mut taken = false;
             // A bundle that waited for its domain, or its root, is judged again when trust changes.
-            if now != trust_seen || bundles_seen.as_ref() != Some(&found) {
+            if trust_seen.as_ref() != Some(&now) || bundles_seen.as_ref() != Some(&found) {
                 taken = self.take_bundles(&found);
                 bundles_seen = Some(found);
             }
-            if taken || now != trust_seen {
+            if taken || trust_seen.as_ref() != Some(&now) {
+                let first = std::mem::take(&mut unread);
                 // Bad new material keeps the last good; it is read again when it changes again.
                 let loaded = TrustStore::load_following(&self.trust_dir, &self.bundles)
                     .and_then(|store| remember(&store, &self.bundles.data_dir).map(|()| store));
                 self.measures.material_refused("trust", loaded.as_ref().err().map(TrustError::code));
                 match loaded {
                     Ok(store) => {
+                        // What changed while it was read may be in it or not, and a file that is named for the first
+                        // time was not watched: then it is read once more at the next look.
+                        let settled = self.trust_files() == now && store.files() == self.trust.load().files();
                         self.trust.store(Arc::new(store));
-                        tracing::info!("trust changed and is in force");
-                        trust_seen = self.trust_files();
+                        if !first || taken {
+                            tracing::info!("trust changed and is in force");
+                        }
+                        trust_seen = settled.then_some(now);
                     }
                     Err(error) => {
                         tracing::error!(code = error.code(), %error, advice = error.advice(false),
                             "new trust files are refused; the last good ones stay in force");
-                        trust_seen = now;
+                        trust_seen = Some(now);
                     }
                 }
             }

@@ -1,7 +1,7 @@
 //! `doctor`: looks at everything that a connection to each partner needs, in the order in which it needs it, and says
 //! of each fault whose side it is on and what to do. Changes nothing; it opens no link, so a standing one stays.
 //!
-//! [`judge`] decides from what was seen; this module sees it and prints the [`line`]s.
+//! [`judge`] decides from what was seen; this module sees it and prints the lines ([`mod@line`]).
 //!
 //! Exit codes, for cron: 0 all is well (warnings included), 12 a fault that is, or may be, on this side, 13 faults on
 //! the partners' sides or in the network alone.

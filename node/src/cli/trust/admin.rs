@@ -93,7 +93,7 @@ pub fn admin_make(console: Console, args: &AdminMakeArgs) -> Result<(), Failure>
 /// Takes a folder with `trust.toml` over into an administration log.
 ///
 /// # Errors
-/// [`NotAllowed`] as a failure.
+/// [`certs::administration::NotAllowed`] as a failure.
 pub fn adopt(console: Console, home: Home<'_>, args: &AdoptArgs) -> Result<(), Failure> {
     let dir = home.dir(&args.by.place)?;
     let administrators = args.administrators.iter().map(|file| read_admin(file)).collect::<Result<_, _>>()?;
