@@ -216,7 +216,11 @@ async fn a_stream_over_its_quota_hears_when_to_come_back_and_goes_on() {
     let counted =
         Metrics::scrape(observed).await.value("tongban_submissions_refused_total{code=\"node.quota\"}");
     assert_eq!(counted, f64::from(BATCH));
-    assert!(!rig.yueyang.log().contains("node.quota"), "shedding load writes no lines: {}", rig.yueyang.log());
+    assert!(
+        !rig.yueyang.log().contains("node.quota"),
+        "shedding load writes no lines: {}",
+        rig.yueyang.log()
+    );
     loop {
         tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
         stream.send(batch(number)).await;

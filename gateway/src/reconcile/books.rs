@@ -403,7 +403,7 @@ impl Books {
 fn differences(row: &LedgerRow, booked: &BookedRow) -> Vec<(Class, Difference)> {
     let mut found = Vec::new();
     if let Some(state) = &row.state
-        && !state.means.iter().any(|means| *means == booked.state)
+        && !state.means.contains(&booked.state)
     {
         let (ledger, channel) = (state.text.clone(), booked.state.clone());
         found.push((Class::State, Difference { field: "state", ledger, channel }));

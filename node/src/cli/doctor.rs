@@ -213,7 +213,8 @@ async fn about(
     }
     let mut comparison = None;
     if out.as_ref().is_some_and(|out| out.connected) {
-        let request = pb::ReconcileRunRequest { peer: peer.to_string(), timeout_ms: COMPARE_MILLIS };
+        let request =
+            pb::ReconcileRunRequest { peer: peer.to_string(), timeout_ms: COMPARE_MILLIS, rehash: false };
         let mut operator = clients.operator.clone();
         let asked =
             tokio::time::timeout(Duration::from_millis(2 * COMPARE_MILLIS), operator.reconcile(request));

@@ -10,6 +10,7 @@ use gateway::entry::{Header, RawEntry, payload};
 use gateway::id::{CaseId, ChannelId, LogId, MessageId, NodeId};
 use gateway::limits::BLOB_CHUNK_BYTES;
 use gateway::proof;
+use gateway::reconcile::Depth;
 use gateway::service::case::Case;
 use gateway::store::Table;
 use gateway::store::memory::MemoryDisk;
@@ -510,7 +511,7 @@ fn proofs(world: &World, log: LogId, sender: &Life, receiver: &Life, headers: &[
 async fn statements(world: &Arc<World>, site: &Site, life: &Arc<Life>, peer: NodeId) {
     let mut last = None;
     for _ in 0..5 {
-        match life.gateway.reconcile(peer, Duration::from_secs(10)).await {
+        match life.gateway.reconcile(peer, Depth::Rehashed, Duration::from_secs(10)).await {
             Ok(comparison) if comparison.balanced() && !comparison.in_flight => return,
             other => last = Some(other.map(|comparison| comparison.breaks).map_err(|refusal| refusal.code)),
         }

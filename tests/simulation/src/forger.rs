@@ -5,6 +5,7 @@
 use super::pki::pki;
 use super::world::{Life, Site, World};
 use bytes::Bytes;
+use gateway::channel::possession::{Binding, Claim};
 use gateway::entry::{Header, body, body_digest};
 use gateway::id::{ChannelId, LogId, LogPosition, MessageId};
 use gateway::link;
@@ -23,6 +24,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
+
+/// Of the forger's own connection: it has the node's TLS key.
+const BINDING: Binding = [0xf0; 32];
 
 struct Good;
 
@@ -66,7 +70,14 @@ pub(super) async fn forge(world: &Arc<World>) {
     let (to, incoming) = mpsc::channel(16);
     let (outgoing, mut from) = mpsc::channel(16);
     let incoming = Box::pin(ReceiverStream::new(incoming).map(Ok));
-    let stream = PeerStream { peer: peer.id, dialled: false, incoming, outgoing, standing: Arc::new(Good) };
+    let stream = PeerStream {
+        peer: peer.id,
+        dialled: false,
+        binding: BINDING,
+        incoming,
+        outgoing,
+        standing: Arc::new(Good),
+    };
     life.spawn({
         let links = life.gateway.links();
         async move { drop(link::run(links, stream).await) }
@@ -112,10 +123,20 @@ fn open(world: &World, site: &Site, peer: &Site) -> wire::Frame {
     // Newer than any that a clock names.
     let mut name = (super::EPOCH + 400_000_000 + world.trace.now()).to_be_bytes().to_vec();
     name.resize(link::LINK_NAME_BYTES, site.index as u8);
+    let claim = Claim {
+        from: peer.id,
+        to: site.id,
+        dialled: true,
+        bulk: false,
+        name: name[..].try_into().expect("a link's name has its length"),
+        binding: BINDING,
+    };
+    let proof = pki().signer(peer.index, number).sign(&claim.message()).expect("a key in memory signs");
     wire::Frame {
         kind: Some(wire::frame::Kind::Open(wire::Open {
             version_min: 1,
-            version_max: 1,
+            version_max: 2,
+            proof: proof.into(),
             node: peer.id.to_string(),
             link: name.into(),
             signing_chain: chain.collect(),

@@ -177,9 +177,12 @@ impl Dial for SimulatedDial {
         world.trace.event(("line", number, self.from, self.to), || {
             format!("line {number}: {} dials {}", here.id, there.id)
         });
+        let mut binding = [0; 32];
+        binding[..8].copy_from_slice(&number.to_be_bytes());
         let accepted = PeerStream {
             peer: peer_there,
             dialled: false,
+            binding,
             incoming: in_there,
             outgoing: out_there,
             standing: Arc::new(standing_there),
@@ -196,8 +199,14 @@ impl Dial for SimulatedDial {
             }
         });
         drop(dialler);
-        let stream =
-            PeerStream { peer, dialled: true, incoming, outgoing: out, standing: Arc::new(standing) };
+        let stream = PeerStream {
+            peer,
+            dialled: true,
+            binding,
+            incoming,
+            outgoing: out,
+            standing: Arc::new(standing),
+        };
         Ok((Connection { world: Weak::clone(&self.world), number }, stream))
     }
 }
