@@ -97,10 +97,6 @@ pub(super) struct Life {
 }
 
 impl Life {
-    pub(super) fn dead(&self) -> bool {
-        self.dead.load(Ordering::SeqCst)
-    }
-
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         if self.dead.load(Ordering::SeqCst) {
             return;
