@@ -1272,16 +1272,20 @@ impl Ledger {
         let key = rows::document(digest);
         let mut row: stored::DocumentRow = self.row(Table::Document, key.clone()).unwrap_or_default();
         // Published again it is the same document: one place for each who signed is enough, and bounded.
-        if row.positions.iter().any(|known| known.from == channel.from.as_str()) {
-            return;
-        }
-        row.positions.push(stored::EntryPosition {
+        let place = stored::EntryPosition {
             from: channel.from.to_string(),
             to: channel.to.to_string(),
             epoch: position.epoch,
             index: position.index,
-        });
-        // A commit's facts are replayed log by log, whatever the order in which they were decided.
+        };
+        // A commit's facts are replayed log by log, whatever the order in which they were decided: which of
+        // the places of one signer is kept must not depend on it.
+        let order = |place: &stored::EntryPosition| (place.to.clone(), place.epoch, place.index);
+        match row.positions.iter_mut().find(|known| known.from == place.from) {
+            Some(known) if order(known) <= order(&place) => return,
+            Some(known) => *known = place,
+            None => row.positions.push(place),
+        }
         row.positions.sort_by(|one, other| one.from.cmp(&other.from));
         self.put(Table::Document, key, row.encode_to_vec());
     }

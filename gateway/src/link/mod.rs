@@ -55,7 +55,8 @@ struct LiveLink {
     fence: watch::Sender<Option<RefusalCode>>,
     reconcile: mpsc::Sender<ReconcileAsk>,
     dialled: bool,
-    outgoing: mpsc::Sender<wire::Frame>,
+    /// Nothing before this node has stated its copies: the first frame of either side is Open.
+    outgoing: Option<mpsc::Sender<wire::Frame>>,
 }
 
 /// Until when a signing certificate is good, and the trust store that says so.
@@ -317,12 +318,23 @@ impl Links {
         };
         match asked {
             Some((true, _)) => self.dial_bulk(peer),
-            Some((false, outgoing)) => {
+            Some((false, Some(outgoing))) => {
                 // A full queue is no harm: it is asked for again.
                 let _ = outgoing.try_send(frame(wire::frame::Kind::BulkWanted(wire::BulkWanted {})));
             }
-            None => {}
+            // It is asked for again; by then Open is on its way.
+            Some((false, None)) | None => {}
         }
+    }
+
+    /// This node's Open is on its way on that link: from now on others may send over it.
+    fn has_spoken(&self, peer: NodeId, name: &LinkName, outgoing: mpsc::Sender<wire::Frame>) {
+        let mut live = self.live.lock().expect("no holder of the links panics");
+        if let Some(link) = live.get_mut(&peer).filter(|link| link.name == *name) {
+            link.outgoing = Some(outgoing);
+        }
+        drop(live);
+        self.tell_change(peer);
     }
 
     /// Hands a fetch to the bulk link of a peer; says whether there is one that takes it.
@@ -357,7 +369,7 @@ impl Links {
         name: LinkName,
         reconcile: mpsc::Sender<ReconcileAsk>,
         dialled: bool,
-        outgoing: mpsc::Sender<wire::Frame>,
+        outgoing: Option<mpsc::Sender<wire::Frame>>,
     ) -> Result<(Registered, watch::Receiver<Option<RefusalCode>>), Refusal> {
         let mut live = self.live.lock().expect("no holder of the links panics");
         let standing = live.get(&peer);

@@ -91,12 +91,17 @@ async fn converse(links: &Arc<Links>, stream: &mut PeerStream) -> Result<Over, R
         return Err(Refusal::new(RefusalCode::FrameUnexpected, "the peer answered for another link"));
     }
     let (reconcile_sender, reconcile_asks) = mpsc::channel(4);
-    let (dialled, outgoing) = (stream.dialled, stream.outgoing.clone());
+    let dialled = stream.dialled;
+    let outgoing = own.is_some().then(|| stream.outgoing.clone());
     let (_registered, fenced) = links.register(peer, heard.name, reconcile_sender, dialled, outgoing)?;
     // Whoever gives way states nothing: the peer would take it for the copy that it will be told of.
     let turn = match own {
         Some((_, turn)) => turn,
-        None => send_open(links, stream.end(), &stream.outgoing, heard.name, Some(heard.life)).await?,
+        None => {
+            let turn = send_open(links, stream.end(), &stream.outgoing, heard.name, Some(heard.life)).await?;
+            links.has_spoken(peer, &heard.name, stream.outgoing.clone());
+            turn
+        }
     };
     links.measures.links_opened.fetch_add(1, Ordering::Relaxed);
     tracing::info!(%peer, dialled, outcome = "open", "link open");

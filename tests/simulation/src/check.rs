@@ -158,6 +158,9 @@ fn blobs_missing(world: &World) -> Vec<String> {
                 LogId { channel: ChannelId { from: world.sites[from].id, to: world.sites[to].id }, epoch: 0 };
             for (place, entry) in entries(&life, log).into_iter().enumerate() {
                 let Some(attachment) = named(&entry) else { continue };
+                if is_lost(world, from, &attachment) {
+                    continue;
+                }
                 if life.gateway.blobs().held_bytes(&attachment.digest) < attachment.length {
                     missing.push(format!("{} of entry {place} of {log}", attachment.digest.to_text()));
                 }
@@ -165,6 +168,13 @@ fn blobs_missing(world: &World) -> Vec<String> {
         }
     }
     missing
+}
+
+/// Whether a file went with its sender's disk: only whoever uploaded it can bring it again.
+fn is_lost(world: &World, from: usize, attachment: &gateway::service::blob::Attachment) -> bool {
+    let lost = world.record().lost_store.contains(&from);
+    let held = world.sites[from].life().map(|life| life.gateway.blobs().held_bytes(&attachment.digest));
+    lost && held.is_none_or(|held| held < attachment.length)
 }
 
 /// The file that a permitted forward names.
@@ -285,7 +295,7 @@ fn channel(
     roles(world, log, &received, &headers);
     agreed(world, from, to, &received, &headers);
     answered(world, log, sender, &received, &headers);
-    files(world, to, receiver, &received);
+    files(world, from, to, receiver, &received);
     proofs(world, log, sender, receiver, &headers);
 }
 
@@ -450,12 +460,14 @@ fn answered(
 }
 
 /// Files are at their receiver as they were uploaded.
-fn files(world: &World, to: &Site, receiver: &Life, received: &[(RawEntry, String)]) {
+fn files(world: &World, from: &Site, to: &Site, receiver: &Life, received: &[(RawEntry, String)]) {
     let Ok(store) = to.disk.open_blobs(0, to.file_clock()) else { return };
-    let record = world.record();
     for entry in received {
         let Some(attachment) = named(entry) else { continue };
-        let Some(content) = record.uploaded.get(&attachment.digest) else { continue };
+        let Some(content) = world.record().uploaded.get(&attachment.digest).cloned() else { continue };
+        if is_lost(world, from.index, &attachment) {
+            continue;
+        }
         let read = store.reader(&attachment.digest).and_then(|reader| {
             let mut bytes = Vec::new();
             while (bytes.len() as u64) < reader.length() {
@@ -464,7 +476,7 @@ fn files(world: &World, to: &Site, receiver: &Life, received: &[(RawEntry, Strin
             }
             Ok(bytes)
         });
-        if read.as_ref().ok() != Some(content) {
+        if read.as_ref().ok() != Some(&content) {
             let why = read.map(|read| read.len());
             world.violated(
                 "1 files are whole",

@@ -185,15 +185,20 @@ async fn strike(world: &Arc<World>, misfortune: Misfortune, backups: &mut Vec<Di
     }
 }
 
+/// How long after now a revocation is dated: what was signed before it, by any of the clocks, is evidence.
+const DATED_MILLIS: u64 = 100_000;
+
 /// All its partners hear that a certificate is revoked, each after a moment of its own.
 fn distrust(world: &Arc<World>, site: &Arc<Site>, serial: &[u8]) {
+    let dated =
+        i64::try_from(super::EPOCH + world.trace.now() + DATED_MILLIS).expect("a date of this century");
     for peer in &site.peers {
         let (peer, serial) = (Arc::clone(&world.sites[*peer]), serial.to_vec());
         let wait = world.fault_dice.millis(0, 400);
         tokio::spawn(async move {
             sleep(wait).await;
             peer.change_trust(|distrust| {
-                distrust.revoked.insert(serial);
+                distrust.revoked.insert(serial, dated);
             });
         });
     }

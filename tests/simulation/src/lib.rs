@@ -160,17 +160,27 @@ pub fn main(arguments: &[String]) -> ExitCode {
     let (mut twice, mut timeline) = (false, false);
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
-        let number = |rest: &mut std::slice::Iter<'_, String>| rest.next().and_then(|text| text.parse().ok());
-        let known = match argument.as_str() {
-            "--seeds" => number(&mut rest).map(|value| seeds = value),
-            "--from" => number(&mut rest).map(|value| from = value),
-            "--seconds" => number(&mut rest).map(|value| seconds = value),
-            "--threads" => number(&mut rest).map(|value| threads = value),
-            "--check-trace" => Some(twice = true),
-            "--timeline" => Some(timeline = true),
-            _ => None,
+        let mut number = |value: &mut u64| {
+            let given = rest.next().and_then(|text| text.parse().ok());
+            *value = given.unwrap_or(*value);
+            given.is_some()
         };
-        if known.is_none() {
+        let known = match argument.as_str() {
+            "--seeds" => number(&mut seeds),
+            "--from" => number(&mut from),
+            "--seconds" => number(&mut seconds),
+            "--threads" => number(&mut threads),
+            "--check-trace" => {
+                twice = true;
+                true
+            }
+            "--timeline" => {
+                timeline = true;
+                true
+            }
+            _ => false,
+        };
+        if !known {
             eprintln!("usage: {USAGE}");
             return ExitCode::from(2);
         }

@@ -325,7 +325,7 @@ impl World {
         self.trace.event((from, to, &bytes), || {
             format!("{} → {}: {}", self.sites[from].id, self.sites[to].id, told(frame))
         });
-        self.record().witness(self, frame);
+        self.record().witness(self, self.sites[from].id, frame);
         if !matches!(&frame.kind, Some(Kind::Close(_)))
             && let Some(since) = self.sites[from].distrusts(to, certificate)
             && since.elapsed() > Duration::from_secs(1)

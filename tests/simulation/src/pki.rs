@@ -7,7 +7,7 @@ use devpki::{Issued, KeyKind, Province};
 use gateway::signer::FileSigner;
 use gateway::suite::PublicKey;
 use rustls::pki_types::CertificateDer;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 /// The nodes and the province of each.
@@ -30,8 +30,8 @@ pub(super) struct Pki {
 /// What a trust store says beyond its anchors.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Distrust {
-    /// Serial numbers.
-    pub(super) revoked: BTreeSet<Vec<u8>>,
+    /// Serial numbers, and when they were revoked, Unix ms.
+    pub(super) revoked: BTreeMap<Vec<u8>, i64>,
     /// Nodes.
     pub(super) suspended: BTreeSet<usize>,
 }
@@ -64,9 +64,17 @@ impl Pki {
     /// A trust store of all provinces, with lists of that moment.
     pub(super) fn trust(&self, distrust: &Distrust, at_ms: u64) -> TrustStore {
         let at = i64::try_from(at_ms).expect("a date of this century");
-        let serials: Vec<&[u8]> = distrust.revoked.iter().map(Vec::as_slice).collect();
+        let revoked: Vec<devpki::Revocation> = distrust
+            .revoked
+            .iter()
+            .map(|(serial, at)| devpki::Revocation {
+                serial: serial.clone(),
+                revoked_ms: *at,
+                compromised_from_ms: None,
+            })
+            .collect();
         let domains = self.provinces.iter().enumerate().map(|(number, province)| {
-            let lists = province.crl(&serials, at, at + CRL_MILLIS).expect("revocation lists");
+            let lists = province.crl_of(&revoked, at, at + CRL_MILLIS).expect("revocation lists");
             let lists = lists.der.iter().map(|der| Crl::from_der(der).expect("a list")).collect();
             let mut domain = domain(province, Revocation::Crl { lists, grace_hours: 24 });
             for node in distrust.suspended.iter().filter(|node| NODES[**node].1 == number) {

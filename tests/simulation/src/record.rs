@@ -57,23 +57,23 @@ pub(super) struct Record {
 
 impl Record {
     /// Looks at every note that crosses the network.
-    pub(super) fn witness(&mut self, world: &World, frame: &wire::Frame) {
+    pub(super) fn witness(&mut self, world: &World, from: NodeId, frame: &wire::Frame) {
         use wire::frame::Kind::*;
         match &frame.kind {
             Some(Open(open)) => {
                 for state in [&open.outbound, &open.inbound].into_iter().flatten() {
-                    self.note(world, &state.checkpoint);
-                    self.note(world, &state.cosigned);
+                    self.note(world, from, &state.checkpoint);
+                    self.note(world, from, &state.cosigned);
                 }
             }
-            Some(Batch(batch)) => self.note(world, &batch.checkpoint),
-            Some(Cosigned(cosigned)) => self.note(world, &cosigned.checkpoint),
-            Some(Recovered(recovered)) => self.note(world, &recovered.checkpoint),
+            Some(Batch(batch)) => self.note(world, from, &batch.checkpoint),
+            Some(Cosigned(cosigned)) => self.note(world, from, &cosigned.checkpoint),
+            Some(Recovered(recovered)) => self.note(world, from, &recovered.checkpoint),
             _ => {}
         }
     }
 
-    fn note(&mut self, world: &World, bytes: &[u8]) {
+    fn note(&mut self, world: &World, from: NodeId, bytes: &[u8]) {
         let Ok(note) = Note::parse(bytes) else { return };
         let (log, size, root) = (note.checkpoint().log, note.checkpoint().size, note.checkpoint().root);
         let known = *self.signed.entry((log, size)).or_insert(root);
@@ -82,8 +82,11 @@ impl Record {
         }
         if note.cosignature_seconds().is_some() {
             self.root(world, log, size, root);
-            for sizes in [&mut self.cosigned, &mut self.firm] {
-                let largest = sizes.entry(log).or_insert(0);
+            let largest = self.cosigned.entry(log).or_insert(0);
+            *largest = size.max(*largest);
+            // Others may show what it signed before it lost its disk.
+            if log.channel.to == from {
+                let largest = self.firm.entry(log).or_insert(0);
                 *largest = size.max(*largest);
             }
         }

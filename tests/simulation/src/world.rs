@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
@@ -75,7 +75,7 @@ pub(super) struct Site {
     alias_key: [u8; 32],
     state: Mutex<State>,
     /// Counts starts and ends of its processes.
-    pub(super) changes: watch::Sender<u64>,
+    pub(super) changes: Notify,
 }
 
 #[derive(Default)]
@@ -97,10 +97,6 @@ pub(super) struct Life {
 }
 
 impl Life {
-    pub(super) fn dead(&self) -> bool {
-        self.dead.load(Ordering::SeqCst)
-    }
-
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         if self.dead.load(Ordering::SeqCst) {
             return;
@@ -165,7 +161,7 @@ impl Site {
         for (node, tls) in pki().tls.iter().enumerate() {
             for (number, issued) in tls.iter().enumerate() {
                 let distrusted =
-                    distrust.suspended.contains(&node) || distrust.revoked.contains(&issued.serial);
+                    distrust.suspended.contains(&node) || distrust.revoked.contains_key(&issued.serial);
                 if distrusted {
                     since.entry((node, number)).or_insert(now);
                 } else {
@@ -187,15 +183,14 @@ impl Site {
 
     /// Waits for a process.
     pub(super) async fn alive(&self) -> Arc<Life> {
-        let mut changes = self.changes.subscribe();
         loop {
-            changes.borrow_and_update();
+            // Woken in the order in which they came: a watch channel throws dice of its own.
+            let mut changed = std::pin::pin!(self.changes.notified());
+            changed.as_mut().enable();
             if let Some(life) = self.life() {
                 return life;
             }
-            if changes.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
+            changed.await;
         }
     }
 }
@@ -240,7 +235,7 @@ impl World {
                 dice: Arc::new(dice),
                 alias_key,
                 state: Mutex::default(),
-                changes: watch::Sender::new(0),
+                changes: Notify::new(),
             })
         };
         Arc::new(Self {
@@ -358,7 +353,7 @@ impl World {
         life.spawn(gateway::blobs::run(links, gateway.blobs()));
         life.spawn(gateway::respond::run(gateway.clone()));
         life.spawn(async move { gateway.watch_disk().await });
-        site.changes.send_modify(|count| *count += 1);
+        site.changes.notify_waiters();
         self.trace.event(("starts", site.index, life.number), || {
             format!("{} starts, life {}", site.id, life.number)
         });
@@ -453,7 +448,7 @@ impl World {
         }
         self.trace.event(("dies", site.index), || format!("{} dies: {:?}", site.id, death.crash));
         self.record().died(site);
-        site.changes.send_modify(|count| *count += 1);
+        site.changes.notify_waiters();
     }
 
     /// What an operator does about a store that does not open. Says whether anything was done.
@@ -499,7 +494,12 @@ impl World {
         for site in &self.sites {
             let judge = |serial: &Vec<u8>| {
                 self.sites.iter().any(|other| {
-                    other.distrust.lock().expect("no holder of the distrust panics").revoked.contains(serial)
+                    other
+                        .distrust
+                        .lock()
+                        .expect("no holder of the distrust panics")
+                        .revoked
+                        .contains_key(serial)
                 })
             };
             while judge(&pki().tls[site.index][site.tls()].serial) {

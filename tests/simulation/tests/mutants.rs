@@ -46,7 +46,7 @@ fn keeping_what_was_not_written_is_caught() {
 
 #[test]
 fn skipping_the_duplicate_check_is_caught() {
-    is_caught(Mutant::SkipDuplicateCheck, &["2"]);
+    is_caught(Mutant::SkipDuplicateCheck, &["2", "the journal"]);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn signing_before_contact_is_caught() {
 
 #[test]
 fn cosigning_without_the_root_check_is_caught() {
-    is_caught(Mutant::CosignWithoutRootCheck, &["4"]);
+    is_caught(Mutant::CosignWithoutRootCheck, &["4", "8"]);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn forgetting_a_consumers_cursor_is_caught() {
 
 #[test]
 fn forgetting_a_staged_draft_is_caught() {
-    is_caught(Mutant::ForgetStagedDraft, &["1", "2"]);
+    is_caught(Mutant::ForgetStagedDraft, &["0", "1", "2"]);
 }
 
 #[test]
