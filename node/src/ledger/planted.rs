@@ -42,7 +42,7 @@ impl<W: Write> Planted<W> {
             "办结结果",
             "证照标识",
         ])?;
-        let every = if breaks == 0 { u64::MAX } else { (cases / breaks).max(1) };
+        let every = cases.checked_div(breaks).map_or(u64::MAX, |every| every.max(1));
         Ok(Self { writer, every, left: breaks, seen: 0, planted: BTreeMap::new() })
     }
 

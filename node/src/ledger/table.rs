@@ -36,7 +36,7 @@ pub struct Cell {
 /// A table that is read row by row.
 pub enum Table {
     /// CSV.
-    Csv(Csv),
+    Csv(Box<Csv>),
     /// XLSX.
     Sheet(Sheet),
 }
@@ -75,7 +75,7 @@ impl Table {
 
     /// Reads CSV from anywhere.
     pub fn csv(bytes: impl Read + 'static, encoding: Encoding) -> Self {
-        Self::Csv(Csv::over(Box::new(bytes), encoding))
+        Self::Csv(Box::new(Csv::over(Box::new(bytes), encoding)))
     }
 
     /// The next row with its line, from 1; nothing: there is none.
@@ -107,9 +107,12 @@ impl<R: Read> Read for Guarded<R> {
     }
 }
 
+/// Bytes in UTF-8, whatever the file is in.
+type Decoded = DecodeReaderBytes<Box<dyn Read>, Vec<u8>>;
+
 /// Rows of a CSV file.
 pub struct Csv {
-    reader: csv::Reader<Guarded<DecodeReaderBytes<Box<dyn Read>, Vec<u8>>>>,
+    reader: csv::Reader<Guarded<Decoded>>,
     left: Rc<Count<u64>>,
     record: csv::StringRecord,
 }
@@ -177,7 +180,7 @@ fn too_many_columns(line: u64) -> Failure {
 
 /// Rows of one sheet. Shared strings are in memory, its cells are not.
 pub struct Sheet {
-    rows: Box<dyn Iterator<Item = Result<(u64, Vec<Cell>), Failure>>>,
+    rows: std::sync::mpsc::IntoIter<Result<(u64, Vec<Cell>), Failure>>,
 }
 
 impl Sheet {
@@ -261,7 +264,7 @@ impl Sheet {
                 }
             }
         });
-        Ok(Self { rows: Box::new(rows.into_iter()) })
+        Ok(Self { rows: rows.into_iter() })
     }
 
     fn next(&mut self, cells: &mut Vec<Cell>) -> Result<Option<u64>, Failure> {
