@@ -50,7 +50,7 @@ pub struct Difference {
 pub struct Found {
     /// The same in every run.
     pub id: String,
-    /// Stable name of its [`Class`].
+    /// Stable name of its class.
     pub class: String,
     /// Whether it is believed.
     pub standing: Standing,
@@ -109,7 +109,7 @@ pub enum Partner {
 /// A run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
-    /// [`VERSION`].
+    /// Of the format: 1.
     pub version: u32,
     /// This node.
     pub node: String,
