@@ -23,7 +23,7 @@ impl CertificateStanding {
     /// Judges the chain and says whom it speaks for.
     ///
     /// # Errors
-    /// [`RefusalCode::NotTrusted`](crate::refusal::RefusalCode::NotTrusted) with the reason's code.
+    /// [`RefusalCode::NotTrusted`] with the reason's code.
     pub fn new(
         chain: Vec<CertificateDer<'static>>,
         trust: TrustHandle,
