@@ -105,7 +105,10 @@ async fn strike(world: &Arc<World>, misfortune: Misfortune, backups: &mut Vec<Di
                 world.trace.event(("backup", site.index), || format!("a backup of {}", site.id));
                 backups.push(site.disk.snapshot());
             } else if site.life().is_some() {
-                let image = dice.pick(backups).clone();
+                // Of what it does after this one there is no later backup: whoever puts back the backup of a
+                // history that was given up has a node that signed two, and it is found.
+                backups.truncate(dice.between(1, backups.len() as u64) as usize);
+                let image = backups.last().expect("one at least").clone();
                 world.fault("backup restored", || site.id.to_string());
                 let death = world.death(&site);
                 kill_and(world, &site, death, || {
