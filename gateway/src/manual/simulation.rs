@@ -54,7 +54,8 @@
 //!
 //! All the time: (4) one root for each size of a log among all that both ever signed, and among all that its
 //! sender signed since it last lost its disk; nothing stops unless somebody lied; (5) nothing is sent to a
-//! peer more than a second after its certificate is not trusted any more; (8) who signs another history is
+//! peer more than a second after its certificate is not trusted any more, but for what a link that has ended had
+//! handed to its stream before and what lay there behind a partition; (8) who signs another history is
 //! found, the channel is stopped, and nothing is cosigned. After every start: (1) whatever was acknowledged is
 //! known, whatever was cosigned is in the copy; (2) no consumer sees again what it acknowledged. Consumers
 //! see each log in order, without a gap, and the same entry at the same place for ever.
@@ -70,12 +71,30 @@
 //!
 //! # That it can fail
 //!
-//! Seventeen faults are planted one at a time ([`crate::mutant`], a feature that no released binary has); a
-//! test for each says which invariant notices it, and that the same seed without it is clean.
+//! Seventeen faults can be planted one at a time ([`crate::mutant`], a feature that no released binary has).
+//! Sixteen are noticed within a few seeds; a test for each says by which invariant, and that the same seed
+//! without it is clean. One was not, in the dozen seeds that were tried: swallowing a sync that failed.
+//! Presumably it leaves a hole that the next open calls damage, and the simulated operator cuts the journal
+//! there and asks no further.
+//!
+//! # What it found
+//!
+//! - **A link that never came about.** A node that accepted a link and wanted a file asked for a bulk link as
+//!   soon as the link was registered, before its own Open had left. The dialler closed, because the first frame
+//!   is Open, dialled again, and so for ever while the file was wanted. Nothing is sent before Open now.
+//! - **A row that differed after a replay.** A document that went to several partners in one commit kept
+//!   another of its places when it was replayed than when it was decided. Which one is kept is a rule now.
+//! - **An order that was a hash map's.** With two agreements of one edition that cover an item, the one that
+//!   a draft was pinned to differed between processes. Documents are in the order of their digests now.
+//!
+//! Not mended, since it needs a decision: a node that is put back to a backup of a history that was given up
+//! (two backups were put back, the later one from before the first was) stops with `channel.root_mismatch`
+//! and not with `channel.fork`, because at contact only its size is compared, not its root.
 //!
 //! # What it does not say
 //!
-//! Ten thousand runs are not all runs; what the load never does is never tried: licence queries,
+//! The long campaign is still to be made: what ran so far are some tens of seeds at a time, on a machine that
+//! others used. What the load never does is never tried: licence queries,
 //! recognition, statements over days, several consumers, quotas, files above 300 kB, more than some hundred
 //! entries a channel. Clock skew beyond what is allowed, and both sides of a pair losing their disks, are not
 //! drawn. The threads of a real process, its file systems and sockets are others' to prove.

@@ -218,6 +218,8 @@ fn rot(world: &World, site: &Arc<Site>) {
     let bit = (world.fault_dice.next() % 8) as u8;
     if site.disk.flip_bit(file, offset, bit) {
         world.fault("bit flipped", || format!("{} {file} at {offset}", site.id));
+        // Of the last frame nobody can tell whether it rotted or tore, unless the index knows of it.
+        world.record().restored(world, site);
         world.record().rotten.insert(site.index);
     }
 }

@@ -148,7 +148,7 @@ pub(super) async fn submit(
         });
         match answer {
             Ok(Ok(submitted)) => {
-                acknowledged(world, site, submission, &submitted);
+                acknowledged(world, site, submission, &submitted, !life.dead.load(Ordering::SeqCst));
                 return Ok(submitted);
             }
             Ok(Err(refusal)) if !passes_by(refusal.code) => return Err(refusal),
@@ -174,12 +174,13 @@ fn answer_code(answer: &Result<Result<Submitted, Refusal>, tokio::time::error::E
     }
 }
 
-fn acknowledged(world: &World, site: &Site, submission: &Submission, submitted: &Submitted) {
+/// `firm`: its node's disk is still the one that has it.
+fn acknowledged(world: &World, site: &Site, submission: &Submission, submitted: &Submitted, firm: bool) {
     let acknowledged = Acknowledged {
         kind: submission.kind,
         case: submission.case_id.clone(),
         payload: submission.payload.to_vec(),
-        firm: true,
+        firm,
     };
     let mut record = world.record();
     let key = (site.id, submission.to, submitted.message_id);

@@ -35,11 +35,6 @@ fn acknowledging_before_the_commit_is_caught() {
 }
 
 #[test]
-fn swallowing_a_store_error_is_caught() {
-    is_caught(Mutant::SwallowStoreError, &["1", "2", "4"]);
-}
-
-#[test]
 fn keeping_what_was_not_written_is_caught() {
     is_caught(Mutant::KeepWhatWasNotWritten, &["1", "2", "4", "7", "the journal"]);
 }
