@@ -76,6 +76,9 @@ pub(super) fn open_desks(world: &Arc<World>) {
 
 /// Publishes all documents; returns when everything is in effect everywhere.
 pub(super) async fn conclude(world: &Arc<World>) {
+    // Two frames each way and then silence: what is lost of them nothing later would miss, and no line of TCP
+    // stands for ever on a loss.
+    world.network.spare_frames(true);
     for (one, other) in world.pairs() {
         let ends = world.plan.ends.filter(|(pair, _)| *pair == (one, other)).map(|(_, at)| at);
         let nodes = [&world.sites[one], &world.sites[other]];
@@ -115,6 +118,7 @@ pub(super) async fn conclude(world: &Arc<World>) {
             sleep(Duration::from_millis(20)).await;
         }
     }
+    world.network.spare_frames(false);
 }
 
 fn message(to: NodeId, case: &str, kind: Kind, payload: Vec<u8>) -> Submission {

@@ -83,6 +83,11 @@ impl Network {
         self.inner().slow = Some((until, millis));
     }
 
+    /// Frames are left alone, or not.
+    pub(super) fn spare_frames(&self, spared: bool) {
+        self.inner().calm = spared;
+    }
+
     /// All is well from now on, and every stream begins anew.
     pub(super) fn calm(&self) {
         let mut inner = self.inner();

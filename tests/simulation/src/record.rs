@@ -84,8 +84,9 @@ impl Record {
             self.root(world, log, size, root);
             let largest = self.cosigned.entry(log).or_insert(0);
             *largest = size.max(*largest);
-            // Others may show what it signed before it lost its disk.
-            if log.channel.to == from {
+            // Others may show what it signed before it lost its disk, and so may what it left in a stream.
+            let stands = world.sites.iter().any(|site| site.id == from && site.life().is_some());
+            if log.channel.to == from && stands {
                 let largest = self.firm.entry(log).or_insert(0);
                 *largest = size.max(*largest);
             }
