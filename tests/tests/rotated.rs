@@ -158,3 +158,44 @@ async fn what_waits_without_a_receipt_is_signed_again_after_a_rotation_and_deliv
     assert!(state.receipted && state.refused.is_empty(), "{state:?}");
     rig.balanced().await;
 }
+
+/// Puts one file of a city's identity in place, as `certs install` does: whole, and for its owner alone.
+fn place(city: &City, name: &str, text: &str) {
+    let fresh = city.path(&format!("keys/{name}.new"));
+    let options = std::fs::File::options().write(true).create_new(true).mode(0o600).open(&fresh);
+    std::io::Write::write_all(&mut options.expect("a new file"), text.as_bytes()).expect("written");
+    std::fs::rename(fresh, city.path(&format!("keys/{name}"))).expect("in place");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_signing_key_that_does_not_fit_is_refused_while_the_last_good_one_signs_on() {
+    let rig = Rig::agreed().await;
+    let city = &rig.yueyang;
+    let old = pem::read_chain(&city.path("keys/signing.pem")).expect("a chain");
+    let province = Province::open(&rig.pki().join("ca/hunan.tongban"), now_ms()).expect("a province");
+    let good = province.signing(YUEYANG, KeyKind::P256).expect("issued");
+    let elsewhere = province.signing("430700", KeyKind::P256).expect("issued");
+    let refused = || city.log().matches("the new signing key is refused").count();
+    let mut window = city.desk().await;
+    let mut signs = async |serial, chain: &[Vec<u8>]| {
+        let sent = window.act(XIANNING, "case.forward", &case(serial), &forward()).await.expect("taken");
+        assert!(window.receipt(XIANNING, &sent.message_id).await.receipted);
+        let bundle = window.proof(YUEYANG, XIANNING, &sent.message_id).await;
+        assert!(signed_by(&serde_json::from_slice(&bundle).expect("JSON"), "origin", chain));
+    };
+    // The new certificate with the old key; then, whole, another city's pair.
+    place(city, "signing.pem", &good.chain_pem);
+    eventually("the half to be refused", async || refused() == 1).await;
+    signs(1, &old).await;
+    place(city, "signing.key", &elsewhere.key_pem);
+    eventually("the other half to be refused", async || refused() == 2).await;
+    place(city, "signing.pem", &elsewhere.chain_pem);
+    city.logs("link.wrong_node").await;
+    signs(2, &old).await;
+    // The own pair: its key first, which is refused beside another city's certificate.
+    place(city, "signing.key", &good.key_pem);
+    eventually("that to be refused", async || refused() == 4).await;
+    place(city, "signing.pem", &good.chain_pem);
+    city.logs("the signing key changed; the new one signs from now on").await;
+    signs(3, &good.chain_der).await;
+}
