@@ -162,6 +162,7 @@
 //! | `crl`, `pem`, `trust`, `administration` | trust folder | operator | 16 MiB, 160 KiB, 1 MiB, 16 MiB |
 //! | `trust_bundle` | trust bundles of provinces | operator | 48 MiB |
 //! | `config`, `case`, `codes` | configuration, case files, CSV | operator | 1 MiB, 4 MiB, a row at a time (one row has no bound of its own) |
+//! | `ledger`, `mapping` | a business system's ledger, its mapping | operator | 1 MiB a row, 1,000 columns; 256 KiB |
 //!
 //! Left to the libraries that read them, and not fuzzed here: TLS records and HTTP/2 (rustls, h2), sled's
 //! own files, private keys of the operator.
