@@ -2,7 +2,8 @@
 //! everything else goes to stderr. A command that fails does so with one [`Failure`].
 //!
 //! Exit codes: 0 done, 1 program error, 2 wrong usage, 3 to 8 as
-//! [`gateway::refusal::Status::exit_code`], 10 and 11 of `reconcile run`, 12 and 13 of `doctor`.
+//! [`gateway::refusal::Status::exit_code`], 10 and 11 of `reconcile run` and
+//! `reconcile ledger`, 12 and 13 of `doctor`.
 
 use std::io::{ErrorKind, Write};
 

@@ -134,7 +134,10 @@ async fn two_pilot_nodes_do_a_case_by_hand_as_the_guide_says() {
         assert!(output.status.success(), "{words:?}: {}", said(&output));
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    assert!(english(&["reconcile", "run", "--peer", "421200"]).contains("Balanced."));
+    let roots = english(&["reconcile", "run", "--peer", "421200"]);
+    assert!(roots.contains("Balanced.") && !roots.contains("state of cases"), "{roots}");
+    let counted = english(&["reconcile", "run", "--peer", "421200", "--rehash"]);
+    assert!(counted.contains("Balanced.") && counted.contains("state of cases"), "{counted}");
     assert!(english(&["channel", "list"]).contains("running"));
     assert!(english(&["case", "list"]).starts_with("case"));
     let shown: Value = serde_json::from_str(&english(&["case", "show", &case, "--json"])).expect("JSON");

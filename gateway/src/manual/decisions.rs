@@ -211,14 +211,16 @@
 //! *What would change our mind.* An index that syncs; or journals so long that a rebuild takes hours.
 //! Then a snapshot of the index, taken and synced by ourselves.
 //!
-//! # Reconciliation hashes headers again
+//! # Reconciliation compares stored roots, and hashes headers again when asked
 //!
-//! *Context.* Comparing two stored roots takes a microsecond, and proves that two indexes agree.
-//! *Choice.* The nightly run reads every header below the cut-off and computes the root anew, counting by
-//! kind on the way: it also finds a disk that rotted under the index. The price is one pass over the
-//! journal, bodies included.
-//! *What would change our mind.* Logs of which a night is too short: then from the last reconciled size
-//! on, and a slow scrub behind it.
+//! *Context.* Comparing two stored roots takes no time, and proves that two indexes agree. One pass over the
+//! journal, bodies included, also finds a disk that rotted under the index, and takes as long as the log is.
+//! *Choice.* `reconcile run` asks for the roots that the indexes hold and counts nothing, since equal roots
+//! have equal counts. With `--rehash` both sides read every header below the cut-off, compute the root anew
+//! and count by kind and state; the nightly job of the guide does that. A node of an earlier release does not
+//! know the question for stored roots and hashes all the same.
+//! *What would change our mind.* A scrub that reads all of the journal at its own pace: then the nightly job
+//! needs no `--rehash`.
 //!
 //! # Signing certificates have no extended key usage
 //!

@@ -6,7 +6,7 @@
 //! and every run repeatable to the last event.
 //!
 //! ```sh
-//! cargo run -p tests --release -- simulate --seeds 200 --from 1     # exit code 0 only if all are clean
+//! cargo run -p tests --release -- simulate --seeds 200 --from 201   # exit code 0 only if all are clean
 //! cargo run -p tests --release -- simulate --seeds 1 --from 4711 --timeline
 //! cargo run -p tests --release -- simulate --seeds 20 --check-trace # each seed twice, and the same
 //! cargo test -p simulation --release --features mutants             # planted faults must be noticed

@@ -132,7 +132,7 @@
 //! | an old disk put back | nothing is signed before contact | `a_node_restored_from_any_backup_recovers_its_log_and_judges_as_it_did` |
 //! | another user of the machine reads it | folders 0700, journal 0600, whatever the umask | `what_a_node_stores_is_its_owners_alone` |
 //! | *takes the disk out and reads it* | — | **not defended**: journal, files and keys are in clear on the disk; encrypt the volume. Whoever has `alias.key` learns which message id stands for a submitter's key. Erasure is not built yet |
-//! | *rewrites the journal with right check sums* | — | **not defended** here: CRC is no signature. The partner's copy and its cosignatures show it at the next reconciliation, for what crossed |
+//! | *rewrites the journal with right check sums* | — | **not defended** here: CRC is no signature. The partner's copy and its cosignatures show it at the next reconciliation with `--rehash`, for what crossed |
 //!
 //! # Colluding partners, and what nobody stands against
 //!

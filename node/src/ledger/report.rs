@@ -301,8 +301,9 @@ fn totals(
     page.push_str("</table>\n");
 }
 
-fn findings(page: &mut String, lang: Lang, run: &Run) {
-    let headings = lang.pick(
+/// Headings of what [`cells`] gives.
+fn finding_headings(lang: Lang) -> [&'static str; 9] {
+    lang.pick(
         ["编号", "性质", "类别", "办件", "台账行", "台账 ↔ 通道", "账龄（天）", "处理人", "处理办法"],
         [
             "id",
@@ -315,7 +316,11 @@ fn findings(page: &mut String, lang: Lang, run: &Run) {
             "who acts",
             "what to do",
         ],
-    );
+    )
+}
+
+fn findings(page: &mut String, lang: Lang, run: &Run) {
+    let headings = finding_headings(lang);
     write!(page, "<h2>{}</h2>\n<table><tr>", lang.pick("明细", "Findings"))
         .expect("a String takes every write");
     for heading in headings {
@@ -479,20 +484,7 @@ fn workbook(lang: Lang, run: &Run) -> Result<Vec<u8>, XlsxError> {
     sheet.set_column_width(1, 44)?;
     let sheet = book.add_worksheet();
     sheet.set_name(lang.pick("明细", "findings"))?;
-    let headings = lang.pick(
-        ["编号", "性质", "类别", "办件", "台账行", "台账 ↔ 通道", "账龄（天）", "处理人", "处理办法"],
-        [
-            "id",
-            "standing",
-            "class",
-            "case",
-            "line",
-            "ledger ↔ channel",
-            "age in days",
-            "who acts",
-            "what to do",
-        ],
-    );
+    let headings = finding_headings(lang);
     for (column, heading) in (0..).zip(headings) {
         sheet.write_with_format(0, column, heading, &bold)?;
     }
